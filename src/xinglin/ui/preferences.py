@@ -1,0 +1,55 @@
+"""How this person wants pages: language and view (standard or elder), by link, then cookie, then browser."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from xinglin.ui import i18n
+
+VIEWS = ("standard", "elder")
+YEAR = 365 * 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    lang: str
+    view: str
+    chosen: tuple[tuple[str, str], ...] = ()
+    """(cookie, value) pairs that this very request asked for and the response must keep."""
+
+    @property
+    def elder(self) -> bool:
+        return self.view == "elder"
+
+
+def preferences(request: Request) -> Preferences:
+    asked_lang, asked_view = request.query_params.get("lang"), request.query_params.get("view")
+    chosen = []
+    if asked_lang in i18n.LANGUAGES:
+        chosen.append(("xl_lang", asked_lang))
+    if asked_view in VIEWS:
+        chosen.append(("xl_view", asked_view))
+    kept = {**request.cookies, **dict(chosen)}
+    lang = kept.get("xl_lang", "")
+    if lang not in i18n.LANGUAGES:
+        lang = i18n.negotiate(request.headers.get("accept-language", ""))
+    view = kept.get("xl_view", "")
+    return Preferences(lang, view if view in VIEWS else "standard", tuple(chosen))
+
+
+def remember(request: Request, response: Response, wanted: Preferences) -> None:
+    for cookie, value in wanted.chosen:
+        response.set_cookie(
+            cookie, value, max_age=YEAR, httponly=True, samesite="lax", secure=request.url.scheme == "https"
+        )
+
+
+def same_page(request: Request, **changed: str) -> str:
+    """This page's address with some query parameters changed; an empty value drops the parameter."""
+    kept = [(key, value) for key, value in parse_qsl(request.url.query) if key not in changed]
+    query = urlencode(kept + [(key, value) for key, value in changed.items() if value])
+    return f"{request.url.path}?{query}" if query else request.url.path

@@ -1,0 +1,135 @@
+"""One Jinja2 environment and `render`, by which every page leaves.
+
+Templates are named by their path in the package (`web/templates/portal/home.html`). Macros of `ui/components` are
+the attributes of `ui`. Autoescaping cannot be switched off by a file name, an unknown variable is an error, and the
+Content-Security-Policy allows no inline script or style, so escaped data that slips through still cannot run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from types import SimpleNamespace
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from xinglin.ui import formats, i18n
+from xinglin.ui.assets import static_url
+from xinglin.ui.csrf import csrf_field, keep_csrf
+from xinglin.ui.preferences import preferences, remember, same_page
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
+)
+SECURITY_HEADERS = {
+    "content-security-policy": CONTENT_SECURITY_POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cache-control": "no-store",
+    "vary": "Cookie, Accept-Language",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NavItem:
+    href: str
+    label: str
+    icon: str = ""
+    current: bool = False
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """What stands around a page's content. `density` is `phone` (patients) or `desk` (staff)."""
+
+    nav: tuple[NavItem, ...] = ()
+    density: str = "phone"
+    home: str = "/"
+    account: str = ""
+    account_note: str = ""
+    sign_out: str = ""
+    help: str = ""
+
+
+@cache
+def environment() -> Environment:
+    env = Environment(
+        loader=FileSystemLoader(i18n.PACKAGE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    env.install_gettext_callables(  # type: ignore[attr-defined]
+        i18n._, i18n.ngettext, newstyle=True, pgettext=i18n.pgettext, npgettext=i18n.npgettext
+    )
+    env.filters.update(formats.FILTERS)
+    env.globals.update(static=static_url, csrf_field=_csrf_of_context, lang=i18n.language, ui=SimpleNamespace())
+    _load_components(env)
+    return env
+
+
+def _load_components(env: Environment) -> None:
+    """Every public macro of every file in ui/components becomes an attribute of `ui`, so no page imports one."""
+    components: Any = env.globals["ui"]
+    for path in sorted((i18n.PACKAGE / "ui" / "components").glob("*.html")):
+        module = env.get_template(f"ui/components/{path.name}").module
+        for name, macro in vars(module).items():
+            if not name.startswith("_") and callable(macro):
+                if hasattr(components, name):
+                    raise ValueError(f"two components are called {name}; {path.name} holds the second")
+                setattr(components, name, macro)
+
+
+@pass_context
+def _csrf_of_context(context: Context) -> Markup:
+    return csrf_field(context["request"])
+
+
+def clinic_zone(request: Request) -> ZoneInfo:
+    """The zone that times are shown in: `app.state.zone`, China's where the application sets none."""
+    zone = getattr(request.app.state, "zone", None) if "app" in request.scope else None
+    return zone if isinstance(zone, ZoneInfo) else i18n.DEFAULT_ZONE
+
+
+def render(
+    request: Request,
+    template: str,
+    *,
+    status: int = 200,
+    block: str | None = None,
+    shell: Shell | None = None,
+    **context: Any,
+) -> HTMLResponse:
+    """The page as a response; with `block`, only that block of it, for a swap by htmx."""
+    wanted = preferences(request)
+    values = {
+        "request": request,
+        "prefs": wanted,
+        "shell": shell or Shell(),
+        "same_page": lambda **changed: same_page(request, **changed),
+        **context,
+    }
+    with i18n.speaking(wanted.lang, clinic_zone(request)):
+        html = _html(template, block, values)
+    response = HTMLResponse(html, status, {**SECURITY_HEADERS, "content-language": wanted.lang})
+    remember(request, response, wanted)
+    keep_csrf(request, response)
+    return response
+
+
+def _html(template: str, block: str | None, values: dict[str, Any]) -> str:
+    found = environment().get_template(template)
+    if block is None:
+        return found.render(values)
+    return "".join(found.blocks[block](found.new_context(values)))
