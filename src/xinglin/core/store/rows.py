@@ -1,0 +1,66 @@
+"""What the store gives out and takes in, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One version of a resource. `body` is the JSON text that is served (empty when deleted), `updated` microseconds
+    since 1970."""
+
+    type: str
+    id: str
+    version: int
+    updated: int
+    body: bytes
+    deleted: bool = False
+
+    @property
+    def reference(self) -> str:
+        return f"{self.type}/{self.id}"
+
+
+class IndexRows(Protocol):
+    """What search needs to know of a resource; `core.search.extract` makes it, the tables of the store explain it."""
+
+    person: int
+    date: int
+    date_end: int
+    present: int
+    tokens: list[tuple[int, int]]
+    strings: list[tuple[int, str, str]]
+    moments: list[tuple[int, int, int]]
+    quantities: list[tuple[int, int, float, float, int, float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """The newest version of a resource as a transaction finds and locks it."""
+
+    key: int
+    stored: Stored
+    person: int
+    custodian: int
+    category: int
+
+
+@dataclass(slots=True)
+class Change:
+    """A version about to be written; `resource` None deletes. `before` is the version it supersedes.
+
+    `before_index` are the index rows of that version: token rows are removed by their full key.
+    """
+
+    key: int
+    type: str
+    id: str
+    resource: dict[str, Any] | None
+    person: int
+    custodian: int
+    category: int
+    index: IndexRows | None
+    before: Current | None = None
+    before_index: IndexRows | None = None
