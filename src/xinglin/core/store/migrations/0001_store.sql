@@ -42,6 +42,7 @@ CREATE TABLE history (
     body      bytea    NOT NULL,
     PRIMARY KEY (key, version)
 );
+CREATE INDEX history_updated ON history (type, updated, key);
 ALTER TABLE history ALTER COLUMN body SET STORAGE EXTERNAL;
 
 -- Tokens, references, and token composites. hash = H(path, code) for tokens; path hash # target key for references

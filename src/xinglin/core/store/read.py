@@ -1,0 +1,96 @@
+"""Reading versions: by id, by version, and as history. Each statement carries the principal's visibility."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from xinglin.core.store.keys import TYPE_NAMES, TYPE_NUMBERS, key_of
+from xinglin.core.store.rows import Stored
+from xinglin.core.store.visibility import Arguments, Visibility
+from xinglin.kernel.database import Connection
+
+VERSION_COLUMNS = "key, type, id, version, updated, body, deleted, person, custodian"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A stored version with the keys of the person it is about and of the institution that holds it."""
+
+    stored: Stored
+    key: int
+    person: int
+    custodian: int
+
+
+def version_of(row: Any) -> Version:
+    stored = Stored(TYPE_NAMES[row["type"]], row["id"], row["version"], row["updated"], row["body"], row["deleted"])
+    return Version(stored, row["key"], row["person"], row["custodian"])
+
+
+async def newest(connection: Connection, type: str, id: str, visible: Visibility) -> Version | None:
+    """The newest version, deleted or not, if it may be seen."""
+    arguments = Arguments(key_of(type, id))
+    rule = visible.predicate("r", arguments.bind)
+    sql = f"SELECT {VERSION_COLUMNS} FROM resource r WHERE key = $1 AND {rule}"  # noqa: S608
+    row = await connection.fetchrow(sql, *arguments.values)
+    found = None if row is None else version_of(row)
+    return found if found and found.stored.id == id and found.stored.type == type else None
+
+
+async def version(connection: Connection, type: str, id: str, number: int, visible: Visibility) -> Version | None:
+    """One version, if it and the newest may both be seen: what a person lost sight of is lost in the past too."""
+    current = await newest(connection, type, id, visible)
+    if current is None or current.stored.version == number:
+        return current
+    arguments = Arguments(current.key, number)
+    rule = visible.predicate("h", arguments.bind)
+    sql = f"SELECT {VERSION_COLUMNS} FROM history h WHERE key = $1 AND version = $2 AND {rule}"  # noqa: S608
+    row = await connection.fetchrow(sql, *arguments.values)
+    return None if row is None else version_of(row)
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryQuery:
+    """Which versions: of one resource, of a type, or of all; `since` inclusive and `before` exclusive, in microseconds.
+
+    `after` is the (updated, key, version) of the last row of the page before.
+    """
+
+    type: str | None = None
+    id: str | None = None
+    since: int | None = None
+    before: int | None = None
+    after: tuple[int, int, int] | None = None
+    count: int = 50
+
+
+async def history(connection: Connection, query: HistoryQuery, visible: Visibility) -> list[Version]:
+    """Versions, newest first, one more than `count` where there are more."""
+    arguments = Arguments()
+    bind = arguments.bind
+    limit = bind(query.count + 1)
+    conditions = _history_conditions(query, arguments)
+    parts = [
+        f"(SELECT {VERSION_COLUMNS} FROM {table} v WHERE {conditions} AND {visible.predicate('v', bind)}"  # noqa: S608
+        f" ORDER BY updated DESC, key DESC, version DESC LIMIT {limit})"
+        for table in ("resource", "history")
+    ]
+    sql = f"{' UNION ALL '.join(parts)} ORDER BY updated DESC, key DESC, version DESC LIMIT {limit}"
+    return [version_of(row) for row in await connection.fetch(sql, *arguments.values)]
+
+
+def _history_conditions(query: HistoryQuery, arguments: Arguments) -> str:
+    bind = arguments.bind
+    conditions = ["true"]
+    if query.type and query.id:
+        conditions.append(f"key = {bind(key_of(query.type, query.id))}")
+    elif query.type:
+        conditions.append(f"type = {bind(TYPE_NUMBERS[query.type])}")
+    if query.since is not None:
+        conditions.append(f"updated >= {bind(query.since)}")
+    if query.before is not None:
+        conditions.append(f"updated < {bind(query.before)}")
+    if query.after is not None:
+        conditions.append("(updated, key, version) < (" + ", ".join(f"{bind(part)}::bigint" for part in query.after) + ")")
+    return " AND ".join(conditions)

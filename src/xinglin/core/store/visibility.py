@@ -1,0 +1,43 @@
+"""What a principal may see, as a predicate that every alias of `resource` or `history` in a statement must carry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+Bind = Callable[[object], str]
+"""Adds an argument to the statement being built and gives its name, `$n`."""
+
+
+class Visibility(Protocol):
+    """Rules of access compiled to SQL."""
+
+    @property
+    def unrestricted(self) -> bool:
+        """True where everything may be seen: a count may then be answered from an index alone."""
+
+    def predicate(self, alias: str, bind: Bind) -> str:
+        """SQL over the columns type, key, person, custodian and category of `alias`."""
+
+
+class Unrestricted:
+    """Everything is visible: the node itself, and programs of its operator."""
+
+    unrestricted = True
+
+    def predicate(self, alias: str, bind: Bind) -> str:
+        return "true"
+
+
+UNRESTRICTED = Unrestricted()
+
+
+class Arguments:
+    """The arguments of one statement, numbered as they are bound."""
+
+    def __init__(self, *values: object) -> None:
+        self.values: list[object] = list(values)
+
+    def bind(self, value: object) -> str:
+        self.values.append(value)
+        return f"${len(self.values)}"
