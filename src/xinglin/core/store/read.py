@@ -71,10 +71,13 @@ async def history(connection: Connection, query: HistoryQuery, visible: Visibili
     bind = arguments.bind
     limit = bind(query.count + 1)
     conditions = _history_conditions(query, arguments)
+    rule = visible.predicate("v", bind)
+    # An old version is shown only where the newest is: a label added later closes the past as well.
+    newest_too = f"EXISTS (SELECT 1 FROM resource c WHERE c.key = v.key AND {visible.predicate('c', bind)})"  # noqa: S608
     parts = [
-        f"(SELECT {VERSION_COLUMNS} FROM {table} v WHERE {conditions} AND {visible.predicate('v', bind)}"  # noqa: S608
+        f"(SELECT {VERSION_COLUMNS} FROM {table} v WHERE {conditions} AND {rule} AND {extra}"  # noqa: S608
         f" ORDER BY updated DESC, key DESC, version DESC LIMIT {limit})"
-        for table in ("resource", "history")
+        for table, extra in (("resource", "true"), ("history", newest_too))
     ]
     sql = f"{' UNION ALL '.join(parts)} ORDER BY updated DESC, key DESC, version DESC LIMIT {limit}"
     return [version_of(row) for row in await connection.fetch(sql, *arguments.values)]

@@ -1,0 +1,159 @@
+"""What each role may see and do, compiled to SQL. The rules stand in data/roles.json, each with its reason.
+
+A statement about the record asks `visibility(principal, now)` for a predicate and puts it on every alias; nothing is
+filtered afterwards, and nothing says whether a hidden row exists.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import orjson
+
+from xinglin.access.principal import Principal, Role
+from xinglin.core.store.keys import TYPE_NUMBERS, key_of
+from xinglin.core.store.visibility import UNRESTRICTED, Bind, Visibility
+from xinglin.kernel.errors import Forbidden
+
+
+@dataclass(frozen=True, slots=True)
+class RoleRule:
+    """The least a role needs. `reads` and `writes` are resource types; None means every type."""
+
+    reads: frozenset[str] | None
+    writes: frozenset[str]
+    region: frozenset[str]  # types read whoever holds them: a clerk joins duplicates across institutions
+    reason: str
+
+
+@cache
+def _data() -> dict[str, Any]:
+    data: dict[str, Any] = orjson.loads(files("xinglin.access").joinpath("data/roles.json").read_bytes())
+    return data
+
+
+@cache
+def directory_types() -> frozenset[str]:
+    """Types that are nobody's health data: who works where, and definitions. All who signed in may read them."""
+    return frozenset(_data()["directory"])
+
+
+@cache
+def rule_of(role: Role) -> RoleRule:
+    row = _data()["roles"][role.value]
+    reads = None if row["reads"] == "*" else frozenset(row["reads"])
+    writes = frozenset(TYPE_NUMBERS if row["writes"] == "*" else row["writes"])
+    return RoleRule(reads, writes, frozenset(row.get("region", ())), row["reason"])
+
+
+@dataclass(frozen=True, slots=True)
+class RoleVisibility:
+    """The predicate of one principal at one moment (`now`, microseconds since 1970)."""
+
+    principal: Principal
+    now: int
+    unrestricted: bool = False
+
+    def predicate(self, alias: str, bind: Bind) -> str:
+        rule = rule_of(self.principal.role)
+        reasons = [self._directory(alias, bind)]
+        if self.principal.role is Role.PATIENT:
+            reasons.append(self._own(alias, bind))
+        elif self.principal.institution:
+            reasons.append(_limited(f"{alias}.custodian = {bind(self._institution)}", rule.reads, alias, bind))
+            if rule.reads is None or rule.reads:
+                reasons.append(_limited(self._granted(alias, bind), rule.reads, alias, bind))
+        if rule.region:
+            reasons.append(_of_types(rule.region, alias, bind))
+        return "(" + " OR ".join(reasons) + ")" + self._scopes(alias, bind)
+
+    def _scopes(self, alias: str, bind: Bind) -> str:
+        """A token may ask for less than its role allows; never for more."""
+        if self.principal.scopes is None:
+            return ""
+        readable = readable_types(self.principal.scopes)
+        return "" if readable is None else " AND " + _of_types(readable, alias, bind)
+
+    @property
+    def _institution(self) -> int:
+        return key_of("Organization", self.principal.institution or "")
+
+    def _directory(self, alias: str, bind: Bind) -> str:
+        return f"({alias}.person = 0 AND {_of_types(directory_types(), alias, bind)})"
+
+    def _own(self, alias: str, bind: Bind) -> str:
+        return f"{alias}.person = ANY({bind(own_keys(self.principal))}::bigint[])"
+
+    def _granted(self, alias: str, bind: Bind) -> str:
+        """What a consent, or an emergency, opens to the institution or to the clinician in person."""
+        grantees = [self._institution]
+        if self.principal.practitioner:
+            grantees.append(key_of("Practitioner", self.principal.practitioner))
+        now = bind(self.now)
+        return (
+            f"EXISTS (SELECT 1 FROM access_grant g WHERE g.person = {alias}.person"  # noqa: S608
+            f" AND g.grantee = ANY({bind(grantees)}::bigint[]) AND g.custodian IN ({alias}.custodian, 0)"
+            f" AND g.starts <= {now} AND g.ends > {now} AND {bind(self.principal.purpose.value)}::text = ANY(g.purposes)"
+            f" AND g.category & {alias}.category & 65535 <> 0"
+            f" AND ({alias}.category >> 16) & ~(g.category >> 16) = 0)"
+        )
+
+
+def _limited(condition: str, types: frozenset[str] | None, alias: str, bind: Bind) -> str:
+    return condition if types is None else f"({condition} AND {_of_types(types, alias, bind)})"
+
+
+def _of_types(types: frozenset[str], alias: str, bind: Bind) -> str:
+    return f"{alias}.type = ANY({bind(sorted(TYPE_NUMBERS[name] for name in types))}::smallint[])"
+
+
+def own_keys(principal: Principal) -> list[int]:
+    """Keys of the Patient resources that are the principal."""
+    return [key_of("Patient", patient) for patient in principal.patients]
+
+
+def visibility(principal: Principal, now: int) -> Visibility:
+    """What this principal may see, as a predicate."""
+    if principal.role is Role.SYSTEM and principal.institution is None and principal.scopes is None:
+        return UNRESTRICTED
+    return RoleVisibility(principal, now)
+
+
+def readable_types(scopes: tuple[str, ...]) -> frozenset[str] | None:
+    """Types that SMART scopes let a token read; None: all. `system/*.rs`, `user/Observation.read`, ..."""
+    types: set[str] = set()
+    for scope in scopes:
+        context, _, rest = scope.partition("/")
+        name, _, verbs = rest.partition(".")
+        if context not in ("system", "user", "patient") or not (verbs in ("read", "*") or "r" in verbs.partition("?")[0]):
+            continue
+        if name == "*":
+            return None
+        if name in TYPE_NUMBERS:
+            types.add(name)
+    return frozenset(types)
+
+
+def _writable_by_scopes(scopes: tuple[str, ...], type: str) -> bool:
+    for scope in scopes:
+        context, _, rest = scope.partition("/")
+        name, _, verbs = rest.partition(".")
+        if context in ("system", "user", "patient") and name in ("*", type) and (
+            verbs in ("write", "*") or set(verbs) & set("cud") and "read" not in verbs
+        ):
+            return True
+    return False
+
+
+def check_write(principal: Principal, type: str) -> None:
+    """Refuse a write of a type that the role, or the token, does not have."""
+    rule = rule_of(principal.role)
+    allowed = type in rule.writes and (principal.scopes is None or _writable_by_scopes(principal.scopes, type))
+    if not allowed:
+        raise Forbidden(
+            f"The role {principal.role.value} may not write {type}.",
+            remedy="Sign in with a role that may, or ask the institution's manager.",
+        )
