@@ -105,7 +105,7 @@ def given_name(dice: Dice, female: bool, year: int) -> str:
 
 
 def pinyin(name: Name) -> Name:
-    """The name in Latin letters as a passport writes it: surname read as a surname, given name in one word."""
+    """The name in Latin letters without tones (ü as v): surname read as a surname, given name in one word."""
     if name.family.isascii():
         return name
     given = "".join(GIVEN_PINYIN.get(c, "") for c in name.given)
