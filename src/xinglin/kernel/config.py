@@ -74,7 +74,9 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
 def _read(variable: str, text: str, default: object) -> object:
     if isinstance(default, int):
         if not text.isdigit():
-            raise Invalid(f"{variable} is {text!r}, not a whole number.", remedy=f"Example: {variable}={default}")
+            raise Invalid(
+                f"{variable} is {text!r}, not a whole number.", remedy=f"Example: {variable}={default}"
+            )
         return int(text)
     return Path(text).expanduser() if isinstance(default, Path) else text
 
@@ -83,10 +85,14 @@ def _check(settings: Settings) -> None:
     try:
         ZoneInfo(settings.zone)
     except (KeyError, ValueError, OSError) as error:
-        raise Invalid(f"XINGLIN_ZONE is {settings.zone!r}, not a time zone.", remedy="Example: Asia/Shanghai") from error
+        raise Invalid(
+            f"XINGLIN_ZONE is {settings.zone!r}, not a time zone.", remedy="Example: Asia/Shanghai"
+        ) from error
     if not 0 < settings.port < 65536:
         raise Invalid(f"XINGLIN_PORT is {settings.port}.", remedy="Choose a port from 1 to 65535.")
     if settings.language not in ("zh-Hans", "en"):
         raise Invalid(f"XINGLIN_LANGUAGE is {settings.language!r}.", remedy="Choose zh-Hans or en.")
     if settings.secure_cookies not in ("auto", "yes", "no"):
-        raise Invalid("XINGLIN_SECURE_COOKIES is not auto, yes or no.", remedy="Leave it unset unless a proxy needs it.")
+        raise Invalid(
+            "XINGLIN_SECURE_COOKIES is not auto, yes or no.", remedy="Leave it unset unless a proxy needs it."
+        )

@@ -1,17 +1,17 @@
 """Errors as values with data: a code, a sentence, the place and the remedy.
 
-    Problem
-      Invalid        400  the request cannot be understood
-      Unprocessable  422  understood, but the content breaks a rule
-      Unauthenticated 401
-      NotFound       404  also stands for "not yours to see": forbidden and missing look the same
-      Gone           410
-      Forbidden      403  only where the existence of the thing is no secret (a page, an operation)
-      Conflict       409
-      PreconditionFailed 412
-      TooLarge       413
-      TooMany        429
-      TooCostly      503
+Problem
+  Invalid        400  the request cannot be understood
+  Unprocessable  422  understood, but the content breaks a rule
+  Unauthenticated 401
+  NotFound       404  also stands for "not yours to see": forbidden and missing look the same
+  Gone           410
+  Forbidden      403  only where the existence of the thing is no secret (a page, an operation)
+  Conflict       409
+  PreconditionFailed 412
+  TooLarge       413
+  TooMany        429
+  TooCostly      503
 """
 
 from __future__ import annotations

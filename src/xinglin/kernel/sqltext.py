@@ -13,4 +13,6 @@ def load(package: str, file: str) -> SimpleNamespace:
     """The statements of `file` in `package`, as attributes: `load("xinglin.access", "audit.sql").insert`."""
     text = files(package).joinpath(file).read_text(encoding="utf-8")
     parts = _NAME.split(text)
-    return SimpleNamespace(**{name: body.strip().rstrip(";") for name, body in zip(parts[1::2], parts[2::2], strict=True)})
+    return SimpleNamespace(
+        **{name: body.strip().rstrip(";") for name, body in zip(parts[1::2], parts[2::2], strict=True)}
+    )

@@ -24,7 +24,9 @@ class Version:
 
 
 def version_of(row: Any) -> Version:
-    stored = Stored(TYPE_NAMES[row["type"]], row["id"], row["version"], row["updated"], row["body"], row["deleted"])
+    stored = Stored(
+        TYPE_NAMES[row["type"]], row["id"], row["version"], row["updated"], row["body"], row["deleted"]
+    )
     return Version(stored, row["key"], row["person"], row["custodian"])
 
 
@@ -38,7 +40,9 @@ async def newest(connection: Connection, type: str, id: str, visible: Visibility
     return found if found and found.stored.id == id and found.stored.type == type else None
 
 
-async def version(connection: Connection, type: str, id: str, number: int, visible: Visibility) -> Version | None:
+async def version(
+    connection: Connection, type: str, id: str, number: int, visible: Visibility
+) -> Version | None:
     """One version, if it and the newest may both be seen: what a person lost sight of is lost in the past too."""
     current = await newest(connection, type, id, visible)
     if current is None or current.stored.version == number:
@@ -95,5 +99,7 @@ def _history_conditions(query: HistoryQuery, arguments: Arguments) -> str:
     if query.before is not None:
         conditions.append(f"updated < {bind(query.before)}")
     if query.after is not None:
-        conditions.append("(updated, key, version) < (" + ", ".join(f"{bind(part)}::bigint" for part in query.after) + ")")
+        conditions.append(
+            "(updated, key, version) < (" + ", ".join(f"{bind(part)}::bigint" for part in query.after) + ")"
+        )
     return " AND ".join(conditions)

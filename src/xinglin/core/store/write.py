@@ -25,7 +25,12 @@ async def lock(connection: Connection, keys: Iterable[int]) -> dict[int, Current
 
 def _current(row: Any) -> Current:
     stored = Stored(
-        TYPE_NAMES[row["type"]], row["id"], row["version"], row["updated"], row["body"], deleted=row["deleted"]
+        TYPE_NAMES[row["type"]],
+        row["id"],
+        row["version"],
+        row["updated"],
+        row["body"],
+        deleted=row["deleted"],
     )
     return Current(row["key"], stored, row["person"], row["custodian"], row["category"])
 
