@@ -121,9 +121,7 @@ class AuditWriter:
                 await record(connection, [access for access, _ in group])
         except Exception:
             log.exception("audit lines could not be written; %d answers are withheld", len(group))
-            refusal = AuditUnavailable(
-                "The access log cannot be written, so nothing is shown.", remedy="Try again."
-            )
+            refusal = AuditUnavailable("The access log cannot be written, so nothing is shown.", remedy="Try again.")
             for _, future in group:
                 if not future.done():
                     future.set_exception(refusal)
@@ -152,9 +150,7 @@ class AccessEntry:
     why: str
 
 
-_COLUMNS = (
-    "seq, event::text, at, person, institution, login, name, role, purpose, interaction, target, outcome, why"
-)
+_COLUMNS = "seq, event::text, at, person, institution, login, name, role, purpose, interaction, target, outcome, why"
 
 
 async def entries(
@@ -206,11 +202,7 @@ def audit_event(entry: AccessEntry, patient: str | None) -> dict[str, Any]:
         "outcome": str(entry.outcome),
         **({"outcomeDesc": entry.why} if entry.why else {}),
         "purposeOfEvent": [
-            {
-                "coding": [
-                    {"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": entry.purpose}
-                ]
-            }
+            {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": entry.purpose}]}
         ],
         "agent": [agent],
         "source": {"observer": {"display": "Xinglin"}},

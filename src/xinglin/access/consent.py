@@ -71,9 +71,7 @@ def _permit(provision: dict[str, Any], span: tuple[int, int]) -> list[Grant]:
     purposes = tuple(coding.get("code", "") for coding in provision.get("purpose", ())) or ("TREAT",)
     custodians = _actors(provision, "CST") or [ANY_CUSTODIAN]
     grantees = _actors(provision, "IRCP", "PRCP")
-    return [
-        Grant(grantee, custodian, opened, purposes, *span) for grantee in grantees for custodian in custodians
-    ]
+    return [Grant(grantee, custodian, opened, purposes, *span) for grantee in grantees for custodian in custodians]
 
 
 def _apply(grants: list[Grant], nested: dict[str, Any]) -> list[Grant]:
@@ -87,9 +85,7 @@ def _apply(grants: list[Grant], nested: dict[str, Any]) -> list[Grant]:
     return grants
 
 
-def _deny(
-    grant: Grant, nested: dict[str, Any], closed: int, grantees: list[int], custodians: list[int]
-) -> list[Grant]:
+def _deny(grant: Grant, nested: dict[str, Any], closed: int, grantees: list[int], custodians: list[int]) -> list[Grant]:
     """The grant less what is denied: outside the denied time it stands, inside it loses the denied bits."""
     named_other_grantee = grantees and grant.grantee not in grantees
     named_other_holder = custodians and grant.custodian != ANY_CUSTODIAN and grant.custodian not in custodians
@@ -160,9 +156,7 @@ def _moment(text: str) -> tuple[int, int]:
     return clock.micros(first), clock.micros(last)
 
 
-async def store_grants(
-    connection: Connection, source: int, people: Sequence[int], grants: Sequence[Grant]
-) -> None:
+async def store_grants(connection: Connection, source: int, people: Sequence[int], grants: Sequence[Grant]) -> None:
     """Replace the grants of one source, for each of the Patient resources that are the person."""
     await connection.execute("DELETE FROM access_grant WHERE source = $1", source)
     rows = [

@@ -65,9 +65,7 @@ class RoleVisibility:
         elif self.principal.role is Role.PATIENT:
             reasons.append(self._own(alias, bind))
         elif self.principal.institution:
-            reasons.append(
-                _limited(f"{alias}.custodian = {bind(self._institution)}", rule.reads, alias, bind)
-            )
+            reasons.append(_limited(f"{alias}.custodian = {bind(self._institution)}", rule.reads, alias, bind))
             if rule.reads is None or rule.reads:
                 reasons.append(_limited(self._granted(alias, bind), rule.reads, alias, bind))
         if rule.region:
@@ -150,7 +148,7 @@ def _writable_by_scopes(scopes: tuple[str, ...], type: str) -> bool:
         if (
             context in ("system", "user", "patient")
             and name in ("*", type)
-            and (verbs in ("write", "*") or set(verbs) & set("cud") and "read" not in verbs)
+            and (verbs in ("write", "*") or (set(verbs) & set("cud") and "read" not in verbs))
         ):
             return True
     return False
@@ -159,9 +157,7 @@ def _writable_by_scopes(scopes: tuple[str, ...], type: str) -> bool:
 def check_write(principal: Principal, type: str) -> None:
     """Refuse a write of a type that the role, or the token, does not have."""
     rule = rule_of(principal.role)
-    allowed = type in rule.writes and (
-        principal.scopes is None or _writable_by_scopes(principal.scopes, type)
-    )
+    allowed = type in rule.writes and (principal.scopes is None or _writable_by_scopes(principal.scopes, type))
     if not allowed:
         raise Forbidden(
             f"The role {principal.role.value} may not write {type}.",

@@ -74,9 +74,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
 def _read(variable: str, text: str, default: object) -> object:
     if isinstance(default, int):
         if not text.isdigit():
-            raise Invalid(
-                f"{variable} is {text!r}, not a whole number.", remedy=f"Example: {variable}={default}"
-            )
+            raise Invalid(f"{variable} is {text!r}, not a whole number.", remedy=f"Example: {variable}={default}")
         return int(text)
     return Path(text).expanduser() if isinstance(default, Path) else text
 

@@ -80,9 +80,7 @@ async def migrate(connection: Connection, packages: Sequence[str]) -> list[str]:
     """
     version = connection.get_server_version()
     if version.major * 10000 < MINIMUM_VERSION:
-        raise DatabaseUnavailable(
-            f"PostgreSQL {version.major} is too old.", remedy="Use PostgreSQL 15 or newer."
-        )
+        raise DatabaseUnavailable(f"PostgreSQL {version.major} is too old.", remedy="Use PostgreSQL 15 or newer.")
     await connection.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK)
     try:
         return [name for name, text in _migrations(packages) if await _apply(connection, name, text)]
@@ -107,9 +105,7 @@ async def _apply(connection: Connection, name: str, text: str) -> bool:
     known = await connection.fetchval("SELECT checksum FROM migration WHERE name = $1", name)
     if known is not None:
         if known != checksum:
-            raise Problem(
-                f"Migration {name} was applied in another form.", remedy="Restore the file, add a new one."
-            )
+            raise Problem(f"Migration {name} was applied in another form.", remedy="Restore the file, add a new one.")
         return False
     async with connection.transaction():
         await connection.execute(text)

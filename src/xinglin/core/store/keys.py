@@ -15,17 +15,13 @@ from xinglin.core.schema.definitions import resource_types
 NO_DATE: Final = -(2**63)
 """The headline date of a resource that has none: last in the default order."""
 
-TYPE_NUMBERS: Final[dict[str, int]] = {
-    name: number for number, name in enumerate(sorted(resource_types()), 1)
-}
+TYPE_NUMBERS: Final[dict[str, int]] = {name: number for number, name in enumerate(sorted(resource_types()), 1)}
 TYPE_NAMES: Final[dict[int, str]] = {number: name for name, number in TYPE_NUMBERS.items()}
 
 
 def hash64(text: str) -> int:
     """Signed 64-bit hash of a text, as PostgreSQL's bigint."""
-    return int.from_bytes(
-        blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big", signed=True
-    )
+    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big", signed=True)
 
 
 @lru_cache(maxsize=65536)

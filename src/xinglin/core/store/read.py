@@ -24,9 +24,7 @@ class Version:
 
 
 def version_of(row: Any) -> Version:
-    stored = Stored(
-        TYPE_NAMES[row["type"]], row["id"], row["version"], row["updated"], row["body"], row["deleted"]
-    )
+    stored = Stored(TYPE_NAMES[row["type"]], row["id"], row["version"], row["updated"], row["body"], row["deleted"])
     return Version(stored, row["key"], row["person"], row["custodian"])
 
 
@@ -40,9 +38,7 @@ async def newest(connection: Connection, type: str, id: str, visible: Visibility
     return found if found and found.stored.id == id and found.stored.type == type else None
 
 
-async def version(
-    connection: Connection, type: str, id: str, number: int, visible: Visibility
-) -> Version | None:
+async def version(connection: Connection, type: str, id: str, number: int, visible: Visibility) -> Version | None:
     """One version, if it and the newest may both be seen: what a person lost sight of is lost in the past too."""
     current = await newest(connection, type, id, visible)
     if current is None or current.stored.version == number:
