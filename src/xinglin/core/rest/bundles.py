@@ -1,0 +1,89 @@
+"""Bundles joined from stored bytes: nothing stored is parsed or written anew on its way out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+import orjson
+
+from xinglin.core.rest.negotiation import etag
+from xinglin.core.store.rows import Stored
+from xinglin.kernel import clock
+
+Show = Callable[[bytes], bytes]
+Link = tuple[str, str]  # relation, URL
+
+STATUS_TEXT: Final = {
+    200: "200 OK",
+    201: "201 Created",
+    204: "204 No Content",
+    304: "304 Not Modified",
+}
+
+
+def bundle(kind: str, entries: Iterable[bytes], *, total: int | None = None, links: Sequence[Link] = ()) -> bytes:
+    """A Bundle of entries that are JSON text already."""
+    parts = [b'{"resourceType":"Bundle","type":"', kind.encode(), b'","timestamp":"', _now(), b'"']
+    if total is not None:
+        parts.append(b',"total":%d' % total)
+    if links:
+        rows = [{"relation": relation, "url": url} for relation, url in links]
+        parts += [b',"link":', orjson.dumps(rows)]
+    joined = b",".join(entries)
+    if joined:  # an empty array is not valid FHIR
+        parts += [b',"entry":[', joined, b"]"]
+    parts.append(b"}")
+    return b"".join(parts)
+
+
+def _now() -> bytes:
+    return clock.instant(clock.micros(clock.now())).encode()
+
+
+def match_entry(base: str, stored: Stored, mode: str, show: Show | None = None) -> bytes:
+    """An entry of a searchset; `mode` is match, include or outcome."""
+    body = show(stored.body) if show else stored.body
+    url = f'{{"fullUrl":"{base}/{stored.type}/{stored.id}","resource":'.encode()
+    return url + body + b',"search":{"mode":"' + mode.encode() + b'"}}'
+
+
+def plain_entry(base: str, stored: Stored, show: Show | None = None) -> bytes:
+    """An entry of a collection or document: what it is and where."""
+    body = show(stored.body) if show else stored.body
+    return f'{{"fullUrl":"{base}/{stored.type}/{stored.id}","resource":'.encode() + body + b"}"
+
+
+def outcome_entry(outcome: bytes) -> bytes:
+    return b'{"resource":' + outcome + b',"search":{"mode":"outcome"}}'
+
+
+def history_entry(base: str, stored: Stored, show: Show | None = None) -> bytes:
+    """A version, with the request that stands for it (bundle.html#history)."""
+    method = "DELETE" if stored.deleted else "POST" if stored.version == 1 else "PUT"
+    url = stored.type if method == "POST" else stored.reference
+    status = 204 if stored.deleted else 201 if stored.version == 1 else 200
+    resource = b"" if stored.deleted else b',"resource":' + (show(stored.body) if show else stored.body)
+    head = f'{{"fullUrl":"{base}/{stored.reference}"'.encode()
+    request = f',"request":{{"method":"{method}","url":"{url}"}},"response":'.encode()
+    return head + resource + request + response_part(status, stored) + b"}"
+
+
+def response_part(status: int, stored: Stored | None = None, outcome: bytes | None = None) -> bytes:
+    """The `response` of an entry in a batch, transaction or history answer."""
+    parts: dict[str, object] = {"status": STATUS_TEXT.get(status, str(status))}
+    if stored is not None:
+        if status in (200, 201):
+            parts["location"] = f"{stored.reference}/_history/{stored.version}"
+        parts["etag"] = etag(stored).decode()
+        parts["lastModified"] = clock.instant(stored.updated)
+    if outcome is not None:
+        parts["outcome"] = orjson.Fragment(outcome)
+    return orjson.dumps(parts)
+
+
+def response_entry(response: bytes, resource: bytes = b"", full_url: str | None = None) -> bytes:
+    """An entry of a batch or transaction answer."""
+    url = b'"fullUrl":' + orjson.dumps(full_url) + b"," if full_url else b""
+    body = b'"resource":' + resource + b"," if resource else b""
+    return b"{" + url + body + b'"response":' + response + b"}"

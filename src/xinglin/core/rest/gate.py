@@ -1,0 +1,103 @@
+"""What the FHIR door asks of the gate, and the values that pass between them.
+
+The application hands in an object of this shape for each request (`access.records.Records`); core never imports it.
+Every method applies what the principal may see and writes its audit event before it returns; what is forbidden raises
+NotFound, as what is missing does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from xinglin.core.store.rows import Stored
+from xinglin.kernel.errors import Issue
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One wish to change a resource.
+
+    method: "POST", "PUT" or "DELETE". resource: parsed and structure-checked JSON.
+    if_match: the version that must be current; 0 says that none may exist.
+    condition: query string of If-None-Exist (POST) or of a conditional update or delete.
+    full_url: the entry's urn:uuid, to which references of the same call point.
+    keep_id: a POST that keeps the id of its resource.
+    """
+
+    method: str
+    type: str
+    id: str | None = None
+    resource: dict[str, Any] | None = None
+    if_match: int | None = None
+    condition: str | None = None
+    full_url: str | None = None
+    keep_id: bool = False
+
+
+class Outcome(Protocol):
+    """What became of a Write: 200 updated or unchanged, 201 created, 204 deleted."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def stored(self) -> Stored | None: ...
+
+
+class Found(Protocol):
+    """A page of a search. `next` is the token of the next page; `query` is the query as it was understood."""
+
+    @property
+    def matches(self) -> Sequence[Stored]: ...
+    @property
+    def included(self) -> Sequence[Stored]: ...
+    @property
+    def total(self) -> int | None: ...
+    @property
+    def next(self) -> str | None: ...
+    @property
+    def warnings(self) -> Sequence[Issue]: ...
+    @property
+    def query(self) -> str: ...
+
+
+class History(Protocol):
+    """A page of versions, newest first. `next` is the cursor of the next page."""
+
+    @property
+    def rows(self) -> Sequence[Stored]: ...
+    @property
+    def next(self) -> str | None: ...
+    @property
+    def total(self) -> int | None: ...
+
+
+class Records(Protocol):
+    """The records as one principal may reach them."""
+
+    async def read(self, type: str, id: str) -> Stored: ...
+
+    async def vread(self, type: str, id: str, version: int) -> Stored: ...
+
+    async def history(
+        self,
+        type: str | None = None,
+        id: str | None = None,
+        *,
+        since: int | None = None,
+        at: tuple[int, int] | None = None,
+        count: int = 50,
+        before: str | None = None,
+    ) -> History: ...
+
+    async def search(
+        self,
+        type: str | None,
+        query: str,
+        *,
+        compartment: tuple[str, str] | None = None,
+        strict: bool = False,
+    ) -> Found: ...
+
+    async def write(self, writes: Sequence[Write]) -> Sequence[Outcome]: ...
