@@ -1,0 +1,362 @@
+"""The gate: the only door to the record.
+
+    records = Records(house, principal)      who is asking, and why; made for each request
+    await records.read("Observation", "x")   what may not be seen is not there
+
+Each verb compiles the principal's rules into the statement it runs (access/policy.py), and its audit line is durable
+before it returns: in the same transaction for a write, in a group commit for a read (access/audit.py). A refusal is
+recorded too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+import asyncpg
+
+from xinglin.access import audit
+from xinglin.access.audit import Access, AccessEntry
+from xinglin.access.consent import compile_consent, linked_people, store_grants
+from xinglin.access.house import House
+from xinglin.access.persons.terms import index_patients
+from xinglin.access.policy import own_keys, visibility
+from xinglin.access.principal import Principal, Role
+from xinglin.access.writing import Outcome, Writing
+from xinglin.core.rest.gate import Write
+from xinglin.core.schema.decode import encode
+from xinglin.core.search.execute import SearchResult
+from xinglin.core.search.execute import search as run_search
+from xinglin.core.search.extract import extract
+from xinglin.core.search.parse import Query, parse_query
+from xinglin.core.store import read as store
+from xinglin.core.store.keys import TYPE_NUMBERS, key_of
+from xinglin.core.store.read import HistoryQuery, Version
+from xinglin.core.store.rows import Change, Stored
+from xinglin.core.store.visibility import UNRESTRICTED, Visibility
+from xinglin.kernel import clock
+from xinglin.kernel.database import Connection
+from xinglin.kernel.errors import Conflict, Forbidden, Gone, Invalid, Issue, NotFound, Problem
+
+__all__ = ["Found", "History", "House", "Outcome", "Records", "Stored", "Write"]
+
+ATTEMPTS: Final = 4
+"""Times a write is tried when another transaction creates the same resource at the same moment."""
+LOG_ID: Final = re.compile(r"a(\d{1,18})")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of a search: only what the principal may see, also in `total`. `query` is the query as understood."""
+
+    matches: list[Stored]
+    included: list[Stored]
+    total: int | None
+    next: str | None
+    warnings: list[Issue]
+    query: str
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A page of versions, newest first; `next` is the cursor of the page after."""
+
+    rows: list[Stored]
+    next: str | None
+    total: int | None = None
+
+
+class Records:
+    """The record as one principal may reach it."""
+
+    def __init__(self, house: House, principal: Principal, *, why: str = "", visible_to_node: bool = False) -> None:
+        self.house = house
+        self.principal = principal
+        self.why = why
+        self._everything = visible_to_node
+
+    @property
+    def visible(self) -> Visibility:
+        """The principal's rules at this moment."""
+        return UNRESTRICTED if self._everything else visibility(self.principal, clock.micros(clock.now()))
+
+    # reading ----------------------------------------------------------------------------------------------------
+
+    async def read(self, type: str, id: str) -> Stored:
+        """The newest version. NotFound for what is missing and for what is not the principal's to see; Gone."""
+        if type == "AuditEvent" and LOG_ID.fullmatch(id):
+            return await self._read_log(id)
+        _check_type(type)
+        async with self._audited("read", f"{type}/{id}") as touched:
+            async with self.house.database.connection() as connection:
+                found = await store.newest(connection, type, id, self.visible)
+            if found is None:
+                raise _missing(type, id)
+            if found.stored.deleted:
+                raise Gone(f"{type}/{id} was deleted.", remedy="Its history may still be read.")
+            touched.append(found)
+        return found.stored
+
+    async def vread(self, type: str, id: str, version: int) -> Stored:
+        """One version, where it and the newest may be seen."""
+        _check_type(type)
+        async with self._audited("vread", f"{type}/{id}/_history/{version}") as touched:
+            async with self.house.database.connection() as connection:
+                found = await store.version(connection, type, id, version, self.visible)
+            if found is None:
+                raise _missing(type, f"{id}/_history/{version}")
+            if found.stored.deleted:
+                raise Gone(f"{type}/{id} was deleted in version {version}.")
+            touched.append(found)
+        return found.stored
+
+    async def history(
+        self,
+        type: str | None = None,
+        id: str | None = None,
+        *,
+        since: int | None = None,
+        at: tuple[int, int] | None = None,
+        count: int = 50,
+        before: str | None = None,
+    ) -> History:
+        """Versions of a resource, a type or everything; `since` and `at` in microseconds, `before` a cursor."""
+        if type is not None:
+            _check_type(type)
+        query = HistoryQuery(type, id, since, None, _cursor(before), min(max(count, 1), 1000))
+        if at is not None:
+            query = replace(query, since=at[0], before=at[1])
+        async with self._audited("history", f"{type or '*'}/{id or '*'}") as touched:
+            async with self.house.database.connection() as connection:
+                if type and id and await store.newest(connection, type, id, self.visible) is None:
+                    raise _missing(type, id)
+                rows = await store.history(connection, query, self.visible)
+            more = len(rows) > query.count
+            rows = rows[: query.count]
+            touched += rows
+        last = rows[-1] if more else None
+        cursor = f"{last.stored.updated}-{last.key}-{last.stored.version}" if last else None
+        return History([row.stored for row in rows], cursor)
+
+    async def search(
+        self,
+        type: str | None,
+        query: str,
+        *,
+        compartment: tuple[str, str] | None = None,
+        strict: bool = False,
+    ) -> Found:
+        """A page of a search; `query` is a query string. Raises Invalid for a query that cannot be understood."""
+        if type == "AuditEvent" and compartment is None:
+            return await self._search_log(query)
+        parsed = parse_query(type, query, compartment=compartment, strict=strict)
+        async with self._audited("search", _target(type, parsed)) as touched:
+            async with self.house.database.connection() as connection:
+                result = await self._run(connection, parsed, self.visible)
+            touched += [*result.matches, *result.included]
+        return Found(
+            [row.stored for row in result.matches],
+            [row.stored for row in result.included],
+            result.total,
+            result.next,
+            list(parsed.warnings),
+            parsed.text,
+        )
+
+    async def visible_of(self, type: str, ids: Sequence[str]) -> list[Stored]:
+        """Those of some resources that may be seen."""
+        if not ids:
+            return []
+        return (await self.search(type, f"_id={','.join(ids)}&_count={len(ids)}")).matches
+
+    async def _run(self, connection: Connection, query: Query, visible: Visibility) -> SearchResult:
+        return await run_search(
+            connection,
+            query,
+            visible,
+            now=clock.micros(clock.now()),
+            signing_key=self.house.signing_key,
+            audience=self._audience(),
+        )
+
+    def _audience(self) -> str:
+        """Who a page link is for: another's link is refused."""
+        who = self.principal
+        return sha256(repr((who.login, who.role, who.purpose, who.institution, who.scopes)).encode()).hexdigest()[:16]
+
+    # writing ----------------------------------------------------------------------------------------------------
+
+    async def write(self, writes: Sequence[Write], *, custodian: str | None = None) -> list[Outcome]:
+        """Make all the changes, or none. `custodian`: the Organization that holds them (programs of the operator)."""
+        if custodian and self.principal.role is not Role.SYSTEM:
+            raise Forbidden("Only a program of the operator says for whom it writes.")
+        try:
+            return await self._write(writes, custodian)
+        except Problem as problem:
+            await self._refused(_interaction(writes), _written(writes), problem)
+            raise
+
+    async def _write(self, writes: Sequence[Write], custodian: str | None) -> list[Outcome]:
+        """Try again where another transaction made the same resource between our look and our insert."""
+        for attempt in range(ATTEMPTS):
+            try:
+                async with self.house.database.transaction() as connection:
+                    return await self.write_within(connection, writes, custodian)
+            except (asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError):
+                if attempt == ATTEMPTS - 1:
+                    raise Conflict("Others keep changing the same resources.", remedy="Try again.") from None
+        raise AssertionError("unreachable")
+
+    async def write_within(
+        self, connection: Connection, writes: Sequence[Write], custodian: str | None = None
+    ) -> list[Outcome]:
+        """The same inside a transaction that is open already."""
+        writing = Writing(
+            connection,
+            self.principal,
+            self.visible,
+            self._matches,
+            extract,
+            custodian,
+            clock.micros(clock.now()),
+        )
+        outcomes, changes = await writing.run(writes)
+        await self._project(connection, changes)
+        await audit.record(connection, [self._write_access(writes, changes, outcomes)])
+        return outcomes
+
+    async def _matches(self, connection: Connection, type: str, query: str) -> list[Stored]:
+        """What a condition matches, as the principal sees it: two at most, since two are too many already."""
+        parsed = parse_query(type, f"{query}&_count=2", strict=True)
+        if not parsed.criteria:
+            raise Invalid("A condition needs a search parameter.", code="required", remedy="Say identifier=...")
+        result = await self._run(connection, parsed, self.visible)
+        return [row.stored for row in result.matches]
+
+    async def _project(self, connection: Connection, changes: Sequence[Change]) -> None:
+        """Projections that must be true with the commit: the terms people are found by, and grants."""
+        patients = [(change.key, change.custodian, change.resource) for change in changes if change.type == "Patient"]
+        if patients:
+            await index_patients(connection, patients)
+        for change in changes:
+            if change.type == "Consent":
+                grants = compile_consent(change.resource) if change.resource else []
+                await store_grants(connection, change.key, await linked_people(connection, change.person), grants)
+
+    def _write_access(self, writes: Sequence[Write], changes: Sequence[Change], outcomes: Sequence[Outcome]) -> Access:
+        persons = tuple(sorted({change.person for change in changes if change.person}))
+        target = _written(writes)
+        if len(writes) == 1 and outcomes[0].stored is not None:
+            target = outcomes[0].stored.reference
+        return Access(self.principal, _interaction(writes), target, persons, why=self.why)
+
+    # audit ------------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _audited(self, interaction: str, target: str) -> AsyncIterator[list[Version]]:
+        """Record what the block discloses before it is handed on, and a refusal too."""
+        touched: list[Version] = []
+        try:
+            yield touched
+        except Problem as problem:
+            await self._refused(interaction, target, problem)
+            raise
+        persons = tuple(sorted({version.person for version in touched if version.person}))
+        await self.house.audit.write(Access(self.principal, interaction, target, persons, why=self.why))
+
+    async def _refused(self, interaction: str, target: str, problem: Problem) -> None:
+        outcome = audit.REFUSED if problem.status < 500 else audit.FAILED
+        reason = problem.issues[0].code
+        await self.house.audit.write(Access(self.principal, interaction, target, outcome=outcome, why=reason))
+
+    async def audit_trail(
+        self, *, patient: str | None = None, count: int = 50, before: int | None = None
+    ) -> list[AccessEntry]:
+        """Who looked, newest first: the person's own list, or for managers that of their institution's people."""
+        scope: dict[str, Any] = {}
+        role = self.principal.role
+        if role is Role.PATIENT:
+            scope["persons"] = own_keys(self.principal)
+        elif role is Role.MANAGER:
+            scope["institution"] = self.principal.institution or ""
+        elif role is not Role.SYSTEM:
+            raise Forbidden("The access log is for the person it is about, and for managers.")
+        elif patient:
+            scope["persons"] = [key_of("Patient", patient)]
+        async with self.house.database.connection() as connection:
+            return await audit.entries(connection, count=min(count, 1000), before=before, **scope)
+
+    async def _read_log(self, id: str) -> Stored:
+        found = await self.audit_trail(count=1, before=int(id[1:]) + 1)
+        if not found or f"a{found[0].seq}" != id:
+            raise _missing("AuditEvent", id)
+        return _log_entry(found[0])
+
+    async def _search_log(self, query: str) -> Found:
+        """AuditEvents are read from the log. Parameters: patient, _count, and the page cursor `before`."""
+        asked = parse_qs(query, keep_blank_values=True)
+        unknown = sorted(set(asked) - {"patient", "_count", "before", "_format", "_pretty"})
+        warnings = [
+            Issue("not-supported", f"AuditEvent is not searched by {name!r}.", severity="warning") for name in unknown
+        ]
+        count = _number(asked, "_count", 50)
+        patient = asked.get("patient", [""])[0].removeprefix("Patient/") or None
+        entries = await self.audit_trail(patient=patient, count=count + 1, before=_number(asked, "before", 2**62))
+        following = str(entries[count - 1].seq) if len(entries) > count else None
+        return Found([_log_entry(entry) for entry in entries[:count]], [], None, following, warnings, query)
+
+
+def _number(asked: dict[str, list[str]], name: str, otherwise: int) -> int:
+    text = asked.get(name, [""])[0]
+    if not text:
+        return otherwise
+    if not text.isdigit() or len(text) > 18:
+        raise Invalid(f"{name} is {text[:20]!r}, not a number.", code="value", expression=name)
+    return max(1, min(int(text), 1000 if name == "_count" else 2**62))
+
+
+def _log_entry(entry: AccessEntry) -> Stored:
+    return Stored("AuditEvent", f"a{entry.seq}", 1, entry.at, encode(audit.audit_event(entry, None)))
+
+
+def _check_type(type: str) -> None:
+    if type not in TYPE_NUMBERS:
+        raise NotFound(f"There is no resource type {type!r}.", code="not-supported")
+
+
+def _missing(type: str, id: str) -> NotFound:
+    return NotFound(f"There is no {type}/{id}.", remedy="Check the id.")
+
+
+def _cursor(text: str | None) -> tuple[int, int, int] | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,18})-(-?\d{1,19})-(\d{1,9})", text)
+    if match is None:
+        raise Invalid("The page link is damaged.", code="value", remedy="Start again from the first page.")
+    updated, key, version = (int(part) for part in match.groups())
+    return updated, key, version
+
+
+def _target(type: str | None, query: Query) -> str:
+    """What was searched: the type and the names of the parameters, never their values."""
+    names = ",".join(dict.fromkeys(query.names))
+    return f"{type or '*'}?{names}" if names else f"{type or '*'}"
+
+
+def _interaction(writes: Sequence[Write]) -> str:
+    if len(writes) != 1:
+        return "transaction"
+    return {"POST": "create", "PUT": "update", "DELETE": "delete"}[writes[0].method]
+
+
+def _written(writes: Sequence[Write]) -> str:
+    if len(writes) == 1:
+        write = writes[0]
+        return f"{write.type}/{write.id}" if write.id else write.type
+    return f"Bundle of {len(writes)}"

@@ -1,0 +1,332 @@
+"""How a set of wishes becomes versions: ids, conditions, references, permission, and one transaction for all of it.
+
+plan        give each write its id; answer the conditional ones by a search that sees what the principal sees
+resolve     rewrite references to entries of the same call, and conditional references
+lock        the newest versions of what is touched, in one order for everybody
+judge       permission, If-Match, custody; a write that changes nothing makes no version
+commit      versions, index rows, feed, projections (people, grants), audit
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from xinglin.access.categories import classify
+from xinglin.access.policy import check_write, own_keys
+from xinglin.access.principal import Principal, Role
+from xinglin.core.rest.gate import Write
+from xinglin.core.schema.decode import parse
+from xinglin.core.store import write as store
+from xinglin.core.store.keys import TYPE_NUMBERS, hash64, key_of, reference_key
+from xinglin.core.store.rows import Change, Current, IndexRows, Stored
+from xinglin.core.store.visibility import Arguments, Visibility
+from xinglin.kernel.database import Connection
+from xinglin.kernel.errors import Conflict, Invalid, NotFound, PreconditionFailed, Unprocessable
+
+ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+NOBODY: Final = 0
+URI_ELEMENTS: Final = frozenset({"url", "uri", "valueUri", "valueUrl", "valueUuid", "valueOid"})
+
+Search = Callable[[Connection, str, str], Awaitable[list[Stored]]]
+"""(connection, type, query) -> what the principal sees of the matches, two at most."""
+Extract = Callable[[dict[str, Any]], IndexRows]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a write: 200 updated or unchanged, 201 created, 204 deleted."""
+
+    status: int
+    stored: Stored | None
+
+
+@dataclass(slots=True)
+class Planned:
+    """A write with its place: the id it goes to, or the resource that its condition found."""
+
+    write: Write
+    id: str
+    found: Stored | None = None
+
+    @property
+    def key(self) -> int:
+        return key_of(self.write.type, self.id)
+
+    @property
+    def settled(self) -> bool:
+        """A conditional create whose resource exists, or a conditional delete that finds nothing: no change."""
+        method, condition = self.write.method, self.write.condition
+        return condition is not None and ((method == "POST" and self.found is not None) or not self.id)
+
+
+@dataclass(slots=True)
+class Writing:
+    """One call of the gate's `write`, inside an open transaction."""
+
+    connection: Connection
+    principal: Principal
+    visible: Visibility
+    search: Search
+    extract: Extract
+    custodian: str | None
+    now: int
+
+    async def run(self, writes: Sequence[Write]) -> tuple[list[Outcome], list[Change]]:
+        """The outcomes, in order, and the changes that were made."""
+        for write in writes:
+            check_write(self.principal, write.type)
+        planned = [await self._plan(write) for write in writes]
+        await self._resolve(planned)
+        acting = [plan for plan in planned if not plan.settled]
+        _refuse_repeated(acting)
+        current = await store.lock(self.connection, {plan.key for plan in acting})
+        created = {plan.key for plan in acting if plan.write.type == "Patient"}
+        outcomes, changes = {}, {}
+        for plan in acting:
+            judged = await self._judge(plan, current.get(plan.key), created)
+            if isinstance(judged, Outcome):
+                outcomes[id(plan)] = judged
+            else:
+                changes[id(plan)] = judged
+        stored = await store.commit(self.connection, list(changes.values()), self.now) if changes else []
+        for (place, change), new in zip(changes.items(), stored, strict=True):
+            outcomes[place] = _outcome(change, new)
+        return [outcomes.get(id(plan)) or _settled(plan) for plan in planned], list(changes.values())
+
+    # plan -------------------------------------------------------------------------------------------------------
+
+    async def _plan(self, write: Write) -> Planned:
+        if write.condition is not None:
+            return await self._plan_conditional(write)
+        if write.method == "POST":
+            chosen = (write.resource or {}).get("id") if write.keep_id else None
+            return Planned(write, _checked_id(chosen) if chosen else str(uuid.uuid4()))
+        return Planned(write, _checked_id(write.id or ""))
+
+    async def _plan_conditional(self, write: Write) -> Planned:
+        """Everybody who asks under the same condition goes one after the other, so that one of them creates."""
+        condition = "&".join(sorted((write.condition or "").split("&")))
+        await self.connection.execute("SELECT pg_advisory_xact_lock($1)", hash64(f"{write.type}?{condition}"))
+        found = await self.search(self.connection, write.type, write.condition or "")
+        if len(found) > 1:
+            raise PreconditionFailed(
+                f"The condition {write.type}?{write.condition} matches more than one resource.",
+                code="multiple-matches",
+                remedy="Add parameters until it names one.",
+            )
+        if found:
+            if write.id and write.id != found[0].id:
+                raise Invalid("The id in the resource is not that of the match.", expression=f"{write.type}.id")
+            return Planned(write, found[0].id, found[0])
+        if write.method == "DELETE":
+            return Planned(write, "")
+        return Planned(write, _checked_id(write.id) if write.id else str(uuid.uuid4()))
+
+    # resolve ----------------------------------------------------------------------------------------------------
+
+    async def _resolve(self, planned: Sequence[Planned]) -> None:
+        targets = {plan.write.full_url: f"{plan.write.type}/{plan.id}" for plan in planned if plan.write.full_url}
+        for number, plan in enumerate(planned):
+            if plan.write.resource is not None and not plan.settled:
+                references: list[tuple[dict[str, Any], str]] = []
+                _collect(plan.write.resource, plan.write.type, targets, references)
+                for holder, place in references:
+                    holder["reference"] = await self._target(holder["reference"], f"Bundle.entry[{number}].{place}")
+
+    async def _target(self, reference: str, place: str) -> str:
+        if reference.startswith("urn:"):
+            raise Invalid(
+                f"The reference {reference} points to no entry of the bundle.",
+                code="not-found",
+                expression=place,
+                remedy="Give the entry that is meant this fullUrl, or point to Type/id.",
+            )
+        type, _, query = reference.partition("?")
+        if type not in TYPE_NUMBERS:
+            raise Invalid(f"{type} is no resource type.", code="value", expression=place)
+        found = await self.search(self.connection, type, query)
+        if len(found) != 1:
+            problem = "no resource" if not found else "more than one resource"
+            raise PreconditionFailed(f"The conditional reference {reference} matches {problem}.", expression=place)
+        return found[0].reference
+
+    # judge ------------------------------------------------------------------------------------------------------
+
+    async def _judge(self, plan: Planned, current: Current | None, created: set[int]) -> Change | Outcome:
+        write, key = plan.write, plan.key
+        if current is not None and (current.stored.id != plan.id or current.stored.type != write.type):
+            raise Conflict(f"The id {plan.id} cannot be used.", remedy="Choose another id.")
+        if current is not None and not await self._sees(current):
+            raise _missing(write.type, plan.id)
+        _check_version(write, current)
+        if write.method == "DELETE":
+            return await self._judge_delete(plan, current)
+        assert write.resource is not None
+        if current is None and write.method == "PUT" and not self._may_choose_ids(write):
+            raise _missing(write.type, plan.id)
+        if current is not None and not current.stored.deleted and _same(write.resource, current.stored):
+            return Outcome(200, current.stored)
+        index = self.extract({**write.resource, "id": plan.id})
+        person = _person(write.resource, index)
+        custodian = await self._custodian(current, person)
+        await self._check_person(person, key, created)
+        before = self.extract(parse(current.stored.body)) if current and current.stored.body else None
+        category = classify(write.resource)
+        return Change(key, write.type, plan.id, write.resource, person, custodian, category, index, current, before)
+
+    async def _judge_delete(self, plan: Planned, current: Current | None) -> Change | Outcome:
+        if current is None:
+            return Outcome(204, None)
+        if current.stored.deleted:
+            return Outcome(204, current.stored)
+        custodian = await self._custodian(current, current.person)
+        before = self.extract(parse(current.stored.body))
+        write = plan.write
+        return Change(
+            plan.key, write.type, plan.id, None, current.person, custodian, current.category, None, current, before
+        )
+
+    def _may_choose_ids(self, write: Write) -> bool:
+        """Update-as-create is for programs; a conditional update creates under an id of ours."""
+        return self.principal.role is Role.SYSTEM or write.condition is not None
+
+    async def _sees(self, current: Current) -> bool:
+        if self.visible.unrestricted:
+            return True
+        arguments = Arguments(current.key)
+        rule = self.visible.predicate("r", arguments.bind)
+        sql = f"SELECT EXISTS (SELECT 1 FROM resource r WHERE r.key = $1 AND {rule})"  # noqa: S608
+        return bool(await self.connection.fetchval(sql, *arguments.values))
+
+    async def _custodian(self, current: Current | None, person: int) -> int:
+        """Who holds the new version: who held it, or the institution that the principal acts for."""
+        named = self.custodian or self.principal.institution
+        if self.principal.role is Role.PATIENT:
+            return current.custodian if current else await self._holder_of(person)
+        if named is None:
+            return current.custodian if current else NOBODY
+        own = key_of("Organization", named)
+        if current is not None and current.custodian not in (own, NOBODY):
+            raise Conflict(
+                f"{current.stored.reference} is held by another institution.",
+                remedy="Only the institution that holds a resource changes it; write your own.",
+            )
+        return own
+
+    async def _holder_of(self, person: int) -> int:
+        holder = await self.connection.fetchval("SELECT custodian FROM resource WHERE key = $1 AND NOT deleted", person)
+        return NOBODY if holder is None else int(holder)
+
+    async def _check_person(self, person: int, key: int, created: set[int]) -> None:
+        """People write about people they may see; a patient about themselves."""
+        if self.principal.role is Role.PATIENT:
+            if person not in own_keys(self.principal):
+                raise _unknown_person()
+            return
+        if self.principal.role is Role.SYSTEM or person in (NOBODY, key) or person in created:
+            return
+        arguments = Arguments(person)
+        rule = self.visible.predicate("r", arguments.bind)
+        sql = f"SELECT EXISTS (SELECT 1 FROM resource r WHERE r.key = $1 AND NOT r.deleted AND {rule})"  # noqa: S608
+        if not await self.connection.fetchval(sql, *arguments.values):
+            raise _unknown_person()
+
+
+def _unknown_person() -> Unprocessable:
+    return Unprocessable(
+        "The patient that this is about is not known here.",
+        code="not-found",
+        expression="subject",
+        remedy="Register the person at your institution first.",
+    )
+
+
+def _missing(type: str, id: str) -> NotFound:
+    return NotFound(f"There is no {type}/{id}.", remedy="Check the id.")
+
+
+def _checked_id(text: str) -> str:
+    if not ID.fullmatch(text):
+        raise Invalid(
+            "An id has 1 to 64 letters, digits, '-' and '.'.",
+            code="value",
+            expression="Resource.id",
+            remedy="Change it.",
+        )
+    return text
+
+
+def _refuse_repeated(acting: Sequence[Planned]) -> None:
+    seen: dict[int, int] = {}
+    for number, plan in enumerate(acting):
+        if plan.key in seen:
+            raise Invalid(
+                f"{plan.write.type}/{plan.id} stands in the bundle twice (entries {seen[plan.key]} and {number}).",
+                code="duplicate",
+                expression=f"Bundle.entry[{number}]",
+                remedy="Keep one of them.",
+            )
+        seen[plan.key] = number
+
+
+def _collect(node: Any, place: str, targets: dict[str, str], unresolved: list[tuple[dict[str, Any], str]]) -> None:
+    """Rewrite what points to an entry of the same call; gather the references that still need an answer."""
+    if isinstance(node, dict):
+        for name, value in node.items():
+            if isinstance(value, str):
+                if name == "reference":
+                    if value in targets:
+                        node[name] = targets[value]
+                    elif value.startswith("urn:") or "?" in value:
+                        unresolved.append((node, place))
+                elif name in URI_ELEMENTS and value in targets:
+                    node[name] = targets[value]
+            elif isinstance(value, dict | list):
+                _collect(value, f"{place}.{name}", targets, unresolved)
+    else:
+        for number, item in enumerate(node):
+            if isinstance(item, dict | list):
+                _collect(item, f"{place}[{number}]", targets, unresolved)
+
+
+def _check_version(write: Write, current: Current | None) -> None:
+    if write.if_match is None:
+        return
+    actual = current.stored.version if current and not current.stored.deleted else 0
+    if actual != write.if_match:
+        raise PreconditionFailed(
+            f"The newest version of {write.type}/{write.id} is {actual}, not {write.if_match}.",
+            remedy="Read it again, and repeat the change on what is there now.",
+        )
+
+
+def _same(resource: dict[str, Any], stored: Stored) -> bool:
+    """Whether a write would change nothing but the version's own marks."""
+    return _content(resource, stored.id) == _content(parse(stored.body), stored.id)
+
+
+def _content(resource: dict[str, Any], id: str) -> dict[str, Any]:
+    meta = {name: value for name, value in resource.get("meta", {}).items() if name not in ("versionId", "lastUpdated")}
+    return {**resource, "id": id, "meta": meta}
+
+
+def _person(resource: dict[str, Any], index: IndexRows) -> int:
+    """Whose data it is. A Binary says so in its security context only."""
+    if resource["resourceType"] == "Binary":
+        reference = resource.get("securityContext", {}).get("reference", "")
+        return reference_key(reference) if reference.startswith("Patient/") else NOBODY
+    return index.person
+
+
+def _outcome(change: Change, new: Stored) -> Outcome:
+    if new.deleted:
+        return Outcome(204, new)
+    return Outcome(201 if change.before is None or change.before.stored.deleted else 200, new)
+
+
+def _settled(plan: Planned) -> Outcome:
+    return Outcome(200 if plan.found else 204, plan.found)
