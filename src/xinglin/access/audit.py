@@ -35,15 +35,30 @@ ACTIONS: Final = {
 }
 GROUP: Final = 2000
 
-INSERT: Final = """
-INSERT INTO audit (event, at, person, institution, custodians, login, name, role, purpose, action, interaction, target,
-                   outcome, why)
-SELECT event, at, person, institution, string_to_array(custodians, ' '), login, name, role, purpose, action::"char",
-       interaction, target, outcome, why
-FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
-            $10::text[], $11::text[], $12::text[], $13::smallint[], $14::text[])
-     AS n(event, at, person, institution, custodians, login, name, role, purpose, action, interaction, target, outcome, why)
-"""
+COLUMNS: Final = {
+    "event": "uuid",
+    "at": "bigint",
+    "person": "bigint",
+    "institution": "text",
+    "custodians": "text",
+    "login": "text",
+    "name": "text",
+    "role": "text",
+    "purpose": "text",
+    "action": "text",
+    "interaction": "text",
+    "target": "text",
+    "outcome": "smallint",
+    "why": "text",
+}
+"""Columns of a line, with the type of the array that each is sent as, in the order of `Access.lines`."""
+INSERT: Final = (
+    f"INSERT INTO audit ({', '.join(COLUMNS)})"  # noqa: S608
+    " SELECT event, at, person, institution, string_to_array(custodians, ' '), login, name, role, purpose,"
+    ' action::"char", interaction, target, outcome, why'
+    f" FROM unnest({', '.join(f'${n}::{type}[]' for n, type in enumerate(COLUMNS.values(), 1))})"
+    f" AS n({', '.join(COLUMNS)})"
+)
 
 
 class AuditUnavailable(Problem):
@@ -175,7 +190,7 @@ async def entries(
 
 
 def audit_event(entry: AccessEntry, patient: str | None) -> dict[str, Any]:
-    """The line as a FHIR R4 AuditEvent in the manner of IHE BALP; `patient` is the reference of the person, if known."""
+    """The line as a FHIR R4 AuditEvent in the manner of IHE BALP; `patient`: the person's reference, if known."""
     action = ACTIONS.get(entry.interaction, "E")
     entities = [{"what": {"reference": entry.target}}] if "/" in entry.target else [{"name": entry.target}]
     if patient:

@@ -180,7 +180,8 @@ async def linked_people(connection: Connection, person: int) -> list[int]:
 async def relink(connection: Connection, people: Sequence[int]) -> None:
     """Spread, or draw back, the grants of these people's consents after a link was made or parted."""
     rows = await connection.fetch(
-        "SELECT r.key, r.person, r.body FROM resource r WHERE r.type = $1 AND r.person = ANY($2::bigint[]) AND NOT r.deleted",
+        "SELECT r.key, r.person, r.body FROM resource r"
+        " WHERE r.type = $1 AND r.person = ANY($2::bigint[]) AND NOT r.deleted",
         TYPE_NUMBERS["Consent"],
         list(people),
     )

@@ -98,7 +98,8 @@ class RoleVisibility:
         return (
             f"EXISTS (SELECT 1 FROM access_grant g WHERE g.person = {alias}.person"  # noqa: S608
             f" AND g.grantee = ANY({bind(grantees)}::bigint[]) AND g.custodian IN ({alias}.custodian, 0)"
-            f" AND g.starts <= {now} AND g.ends > {now} AND {bind(self.principal.purpose.value)}::text = ANY(g.purposes)"
+            f" AND g.starts <= {now} AND g.ends > {now}"
+            f" AND {bind(self.principal.purpose.value)}::text = ANY(g.purposes)"
             f" AND g.category & {alias}.category & 65535 <> 0"
             f" AND ({alias}.category >> 16) & ~(g.category >> 16) = 0)"
         )
