@@ -3,8 +3,8 @@
     python scripts/compile_definitions.py PATH_TO_core.tgz PATH_TO_expansions.tgz
 
 Keeps what a machine needs (types, cardinalities, bindings, invariants, search parameters, compartments, codes
-of enumerable value sets) and drops all prose. Equal input gives equal bytes: sorted where order has no meaning,
-gzip without a time.
+of enumerable value sets) and drops all prose. Equal input gives equal bytes: sorted where order is free, gzip
+without a time.
 """
 
 from __future__ import annotations
@@ -27,15 +27,12 @@ FHIR_TYPE = "http://hl7.org/fhir/StructureDefinition/structuredefinition-fhir-ty
 REGEX = "http://hl7.org/fhir/StructureDefinition/regex"
 # Expansions that sample an open set (all of UCUM, any BCP 47 tag, any media type) must not be taken as whole.
 OPEN_VALUE_SETS = frozenset(
-    f"http://hl7.org/fhir/ValueSet/{name}"
-    for name in ("all-languages", "languages", "mimetypes", "ucum-units")
+    f"http://hl7.org/fhir/ValueSet/{name}" for name in ("all-languages", "languages", "mimetypes", "ucum-units")
 )
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("core", type=Path, help="hl7.fhir.r4.core.tgz")
     parser.add_argument("expansions", type=Path, help="hl7.fhir.r4.expansions.tgz")
     parser.add_argument("--out", type=Path, default=DATA, help="folder for the compiled data")
@@ -72,13 +69,10 @@ def write(path: Path, content: object) -> int:
 
 
 def compile_types(core: list[Json]) -> list[list[Any]]:
-    """A row a type: name, kind, base, abstract, regex, constraints, elements; backbones follow their owner."""
+    """A row a type: name, kind, base, abstract, regex, constraints, elements; backbones come after."""
     rows: list[list[Any]] = []
     for definition in sorted(core, key=lambda resource: str(resource.get("name"))):
-        if (
-            definition["resourceType"] == "StructureDefinition"
-            and definition.get("derivation") != "constraint"
-        ):
+        if definition["resourceType"] == "StructureDefinition" and definition.get("derivation") != "constraint":
             rows.extend(type_rows(definition))
     return rows
 
@@ -201,9 +195,7 @@ def compile_search_parameters(core: list[Json]) -> list[list[Any]]:
 def compile_compartments(core: list[Json]) -> dict[str, dict[str, list[str]]]:
     return {
         definition["code"]: {
-            resource["code"]: resource["param"]
-            for resource in definition["resource"]
-            if resource.get("param")
+            resource["code"]: resource["param"] for resource in definition["resource"] if resource.get("param")
         }
         for definition in sorted(core, key=lambda resource: str(resource.get("code")))
         if definition["resourceType"] == "CompartmentDefinition" and definition["id"] != "example"
@@ -212,10 +204,7 @@ def compile_compartments(core: list[Json]) -> dict[str, dict[str, list[str]]]:
 
 def bound_value_sets(types: list[list[Any]]) -> set[str]:
     return {
-        element[6][1]
-        for row in types
-        for element in row[-1]
-        if element[6] is not None and element[6][0] == "required"
+        element[6][1] for row in types for element in row[-1] if element[6] is not None and element[6][0] == "required"
     } - OPEN_VALUE_SETS
 
 

@@ -24,7 +24,7 @@ class Element:
     """One element of a type. `name` is the JSON name without `[x]`; `max` None means unbounded.
 
     `types` are FHIR type codes; an element with inline children has the type named like its path
-    ("Observation.component"), also where a contentReference brings it. `binding` is (strength, value set URL).
+    ("Observation.component"), also by way of a contentReference. `binding` is (strength, value set URL).
     `targets` are the resource types a Reference may point to, empty where any may.
     """
 
@@ -47,7 +47,7 @@ class Element:
 
 @dataclass(frozen=True, slots=True)
 class TypeDef:
-    """A type: `kind` is primitive-type, complex-type, resource or backbone; elements include the inherited."""
+    """A type: `kind` is primitive-type, complex-type, resource or backbone; `elements` has the inherited too."""
 
     name: str
     kind: str
@@ -176,9 +176,7 @@ def _constraints(rows: list[list[str]]) -> tuple[Constraint, ...]:
 
 
 def _search_parameter(row: list[Any]) -> SearchParameterDef:
-    url, id_, code, bases, type_, expression, targets, components, comparators, modifiers, any_of, all_of = (
-        row
-    )
+    url, id_, code, bases, type_, expression, targets, components, comparators, modifiers, any_of, all_of = row
     return SearchParameterDef(
         url,
         id_,
