@@ -53,7 +53,13 @@ MEASURES: dict[str, tuple[str, str, str, str, int]] = {
     "fetal-heart": ("55283-6", "Fetal Heart rate", "胎心率", "/min", 0),
     "gestation": ("18185-9", "Gestational age", "孕周", "wk", 0),
     "fev1-share": ("19926-5", "FEV1/FVC", "一秒率", "%", 0),
-    "phq9": ("44261-6", "Patient Health Questionnaire 9 item (PHQ-9) total score [Reported]", "PHQ-9总分", "{score}", 0),
+    "phq9": (
+        "44261-6",
+        "Patient Health Questionnaire 9 item (PHQ-9) total score [Reported]",
+        "PHQ-9总分",
+        "{score}",
+        0,
+    ),
 }
 UNITS = {"mm[Hg]": "mmHg", "/min": "次/分", "Cel": "℃", "kg/m2": "kg/m²", "wk": "周", "{score}": "分"}
 BLOOD_PRESSURE = concept(LOINC, "85354-9", "Blood pressure panel with all children optional", "血压")
@@ -128,7 +134,7 @@ ALLERGIES: tuple[tuple[str, ...], ...] = (
     (SNOMED, "764146007", "Penicillin", "青霉素", "medication", "126485001", "Urticaria", "荨麻疹", "high"),
     (SNOMED, "764146007", "Penicillin", "青霉素", "medication", "39579001", "Anaphylaxis", "过敏性休克", "high"),
     (SNOMED, "387406002", "Sulfonamide", "磺胺类", "medication", "271807003", "Eruption of skin", "皮疹", "low"),
-    (SNOMED, "387458008", "Aspirin", "阿司匹林", "medication", "31996006", "Vasculitis", "血管炎", "low"),
+    (SNOMED, "387458008", "Aspirin", "阿司匹林", "medication", "126485001", "Urticaria", "荨麻疹", "low"),
     (SNOMED, "227037002", "Fish", "鱼类", "food", "126485001", "Urticaria", "荨麻疹", "low"),
     (SNOMED, "227037002", "Fish", "海鱼", "food", "271807003", "Eruption of skin", "皮疹", "low"),
 )

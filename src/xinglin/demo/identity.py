@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import date
 
 RESIDENT_ID_SYSTEM = "urn:oid:2.16.156.10011.1.3"  # identifier of the resident ID in WS/T 500 shared documents
-BASE = "https://xinglin.example"
+BASE = "https://xinglin.example/fhir"
 ID_PROVINCE = "29"
 MOBILE_PREFIX = "154"
 AREA_CODE = "0300"

@@ -19,7 +19,7 @@ SUGAR_LAG_DAYS = 45.0  # HbA1c follows glucose with the life of the red cell
 LIPID_LAG_DAYS = 21.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # one object a product: compared and cached by identity
 class Medicine:
     """One product as prescribed: `per_day` units by mouth, each of `strength`."""
 

@@ -105,7 +105,9 @@ def block_of_records(seed: int, today: date, years: int, block: int) -> tuple[tu
                 stranger = next(p for p in people if p.household != person.household)
                 records.append(_record(person, second, seed, "other-id", stranger.resident_id))
             else:
-                records.append(_record(person, second, seed, dice.weighted(VARIATIONS)))
+                kind = dice.weighted(VARIATIONS)
+                swapped_child = kind == "day-month" and person.age(today) < 18  # would be seen before it was born
+                records.append(_record(person, second, seed, "no-id" if swapped_child else kind))
         if place in customers:
             records.append(_record(person, "xh", seed, "same"))
         result.append(tuple(records))
