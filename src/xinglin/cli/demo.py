@@ -1,0 +1,7 @@
+"""stand-in until demo lands"""
+
+EXAMPLE = ""
+
+
+def demo() -> None:
+    """Demo."""

@@ -1,0 +1,84 @@
+"""The command `xinglin`: its verbs, each in a file of its own, and what happens when one of them fails.
+
+Exit codes: 0 done, 1 refused (a sentence on stderr says why), 2 the command line is wrong, 70 a fault of ours,
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import warnings
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import asyncpg
+import typer
+from typer.core import TyperGroup
+
+from xinglin.cli import console, demo, doctor, load, migrate, serve
+from xinglin.kernel.database import DatabaseUnavailable
+from xinglin.kernel.errors import Problem
+
+
+class Verbs(TyperGroup):
+    """Runs a verb and turns what it raises into a sentence and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Problem as error:
+            console.refuse(error)
+        except (KeyboardInterrupt, typer.Abort) as error:
+            console.err.print("Interrupted.")
+            raise typer.Exit(console.INTERRUPTED) from error
+        except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
+            console.refuse(DatabaseUnavailable(f"The database broke off: {error}.", remedy="Run `xinglin doctor`."))
+        except typer.Exit:
+            raise
+        except Exception as error:
+            if type(error).__module__.startswith(("click", "typer")):  # wrong usage: typer words these itself
+                raise
+            console.unexpected(error)
+
+
+app = typer.Typer(
+    cls=Verbs,
+    help="Xinglin (杏林): one FHIR R4 record per person across institutions.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Settings are environment variables named XINGLIN_…; see docs/reference/settings.md.",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        console.out.print(f"xinglin {version('xinglin')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _everything(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Xinglin (杏林): one FHIR R4 record per person across institutions."""
+
+
+app.command("serve", epilog=serve.EXAMPLE)(serve.serve)
+app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
+app.command("load", epilog=load.EXAMPLE)(load.load)
+app.command("migrate", epilog=migrate.EXAMPLE)(migrate.migrate)
+app.command("doctor", epilog=doctor.EXAMPLE)(doctor.doctor)
+
+
+def run() -> None:
+    """The entry point that the package installs."""
+    warnings.filterwarnings("ignore", module="platformdirs")  # no XDG_RUNTIME_DIR is fine
+    app()
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,65 @@
+"""The processes of a running node: web workers and the one that does the background work. None outlives its parent."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+from typing import Any
+
+from xinglin.kernel.config import Settings, load
+from xinglin.kernel.errors import Problem
+
+BETWEEN_ROUNDS = 2.0  # seconds of rest when the background work finds nothing to do
+GRACE = 5.0  # seconds that an orphan gets to end in order
+
+log = logging.getLogger(__name__)
+
+
+def application() -> Any:
+    """What a web worker runs; granian calls it by name in each worker process."""
+    end_with_parent()
+    from xinglin.app import application as build
+
+    return build()
+
+
+def end_with_parent() -> None:
+    """End this process when its parent is gone, even killed: an orphan would keep the port."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_wait_and_end, args=(parent,), daemon=True, name="end-with-parent").start()
+
+
+def _wait_and_end(parent: Any) -> None:
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+    threading.Event().wait(GRACE)
+    os._exit(1)
+
+
+def background() -> None:
+    """Keep up what follows from new records: links between a person's Patients. Settings: the environment."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # every step is one transaction: ending is always safe
+    end_with_parent()
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
+    asyncio.run(_rounds(load()))
+
+
+async def _rounds(settings: Settings) -> None:
+    from xinglin.access.persons import catch_up
+    from xinglin.access.records import House
+
+    house = await House.open(settings)
+    while True:
+        try:
+            done = await catch_up(house)
+        except (Problem, OSError) as error:
+            log.warning("background work failed, trying again: %s", error)
+            done = 0
+        if not done:
+            await asyncio.sleep(BETWEEN_ROUNDS)
