@@ -10,6 +10,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from xinglin.access.house import House
 from xinglin.kernel.config import Settings
 from xinglin.kernel.database import Database, migrate, serving, with_database
 from xinglin.modules import MIGRATIONS
@@ -63,5 +64,13 @@ async def database_url(postgres: str, template: str) -> AsyncIterator[str]:
 async def database(database_url: str) -> AsyncIterator[Database]:
     """A pool on a database of this test's own."""
     opened = await Database.open(database_url, size=8)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def house(database_url: str) -> AsyncIterator[House]:
+    """A house on an empty database of this test's own."""
+    opened = await House.open(Settings(database_url=database_url, statement_seconds=20), database_url, pool_size=8)
     yield opened
     await opened.close()

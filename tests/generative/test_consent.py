@@ -57,9 +57,7 @@ def bits(provision: dict[str, Any], element: str) -> int:
 def covers(provision: dict[str, Any], grantee: str, custodian: str, at: int) -> bool:
     start, end = _span(provision, -(2**62), 2**62)
     grantees, custodians = names(provision, "IRCP"), names(provision, "CST")
-    return (
-        (not grantees or grantee in grantees) and (not custodians or custodian in custodians) and start <= at < end
-    )
+    return (not grantees or grantee in grantees) and (not custodians or custodian in custodians) and start <= at < end
 
 
 def obvious(consent: dict[str, Any], grantee: str, custodian: str, bit: int, at: int) -> bool:
