@@ -7,15 +7,16 @@ they were recorded with: 5.60 stays 5.60, since its precision is clinical inform
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
+from itertools import groupby
 from typing import Any
 
 from xinglin.ui import i18n
 from xinglin.ui.i18n import _, ngettext
 
-_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _HAN = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _PARTIAL = re.compile(r"(\d{4})(?:-(\d\d))?(?:-(\d\d))?$")
 _TRANSLATION = "http://hl7.org/fhir/StructureDefinition/translation"
@@ -120,6 +121,17 @@ def reference_range(low: Any = None, high: Any = None) -> str:
     if bounds[1]:
         return f"≤{NARROW_SPACE}{bounds[1]}"
     return f"≥{NARROW_SPACE}{bounds[0]}" if bounds[0] else ""
+
+
+def flagged(value: Any, low: Any = None, high: Any = None) -> str:
+    """`high`, `low` or "" of a number against its reference range; the range's own ends are within."""
+    try:
+        exact = Decimal(str(value))
+        if low is not None and exact < Decimal(str(low)):
+            return "low"
+        return "high" if high is not None and exact > Decimal(str(high)) else ""
+    except InvalidOperation:
+        return ""
 
 
 def is_han(text: str) -> bool:
@@ -242,6 +254,11 @@ def _translated(element: Any) -> str:
     return ""
 
 
+def by_year(entries: Iterable[Any]) -> list[tuple[str, list[Any]]]:
+    """Entries grouped under the year of their `when`, in the order given; "" where none is known."""
+    return [(year, list(group)) for year, group in groupby(entries, lambda one: short_day(one.when)[:4])]
+
+
 def masked(value: str | None) -> str:
     """An identifier or phone number of which only the ends are shown: 110***********1234."""
     text = value or ""
@@ -264,4 +281,5 @@ FILTERS = {
     "gender": gender,
     "concept": concept,
     "masked": masked,
+    "by_year": by_year,
 }

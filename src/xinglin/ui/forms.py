@@ -9,7 +9,8 @@
     if form.value is None:
         return render(request, "web/templates/sign_in.html", status=422, form=form)
 
-In a template `{{ ui.error_summary(form.errors) }}` and `{{ ui.field(**form["name"]) }}`; an unsent form is `blank(SignIn)`.
+In a template `{{ ui.error_summary(form.errors) }}` and `{{ ui.field(**form["name"]) }}`; an unsent form is
+`blank(SignIn)`.
 """
 
 from __future__ import annotations
@@ -132,7 +133,11 @@ def day(label: str, *, earliest: date | None = None, latest: date | None = None,
             parsed = None
         if parsed is None:
             raise Refused(N_("%(label)s must be a real date, such as 2024-05-01"))
-        return _between(parsed, earliest, latest)
+        if earliest and parsed < earliest:
+            raise Refused(N_("%(label)s must not be before %(limit)s"), limit=earliest)
+        if latest and parsed > latest:
+            raise Refused(N_("%(label)s must not be after %(limit)s"), limit=latest)
+        return parsed
 
     return _rule(label, read_day, **options)
 

@@ -47,10 +47,10 @@ def translations(language: str) -> gettext.NullTranslations:
     """All catalogues of a language as one; English reads the msgids themselves."""
     if language == "en":
         return NullTranslations()
-    merged = Translations()
-    for path in catalogue_files():
-        merged.merge(read_catalogue(path))
-    return merged
+    first, *others = [read_catalogue(path) for path in catalogue_files()]
+    for other in others:
+        first.merge(other)
+    return first
 
 
 def language() -> str:

@@ -7,14 +7,13 @@ Content-Security-Policy allows no inline script or style, so escaped data that s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextvars import ContextVar
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
-from jinja2.runtime import Context
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
@@ -22,6 +21,7 @@ from starlette.responses import HTMLResponse
 from xinglin.ui import formats, i18n
 from xinglin.ui.assets import static_url
 from xinglin.ui.csrf import csrf_field, keep_csrf
+from xinglin.ui.parts import Shell
 from xinglin.ui.preferences import preferences, remember, same_page
 
 CONTENT_SECURITY_POLICY = (
@@ -37,27 +37,7 @@ SECURITY_HEADERS = {
     "vary": "Cookie, Accept-Language",
 }
 
-
-@dataclass(frozen=True, slots=True)
-class NavItem:
-    href: str
-    label: str
-    icon: str = ""
-    current: bool = False
-    count: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Shell:
-    """What stands around a page's content. `density` is `phone` (patients) or `desk` (staff)."""
-
-    nav: tuple[NavItem, ...] = ()
-    density: str = "phone"
-    home: str = "/"
-    account: str = ""
-    account_note: str = ""
-    sign_out: str = ""
-    help: str = ""
+_rendering: ContextVar[Request] = ContextVar("xinglin_rendering")
 
 
 @cache
@@ -74,7 +54,15 @@ def environment() -> Environment:
         i18n._, i18n.ngettext, newstyle=True, pgettext=i18n.pgettext, npgettext=i18n.npgettext
     )
     env.filters.update(formats.FILTERS)
-    env.globals.update(static=static_url, csrf_field=_csrf_of_context, lang=i18n.language, ui=SimpleNamespace())
+    env.globals.update(
+        static=static_url,
+        csrf_field=_csrf_field,
+        lang=i18n.language,
+        zone=i18n.zone,
+        reference_range=formats.reference_range,
+        flagged=formats.flagged,
+        ui=SimpleNamespace(),
+    )
     _load_components(env)
     return env
 
@@ -91,9 +79,9 @@ def _load_components(env: Environment) -> None:
                 setattr(components, name, macro)
 
 
-@pass_context
-def _csrf_of_context(context: Context) -> Markup:
-    return csrf_field(context["request"])
+def _csrf_field() -> Markup:
+    """Components are macros without a context of their own, so the request comes from the rendering in progress."""
+    return csrf_field(_rendering.get())
 
 
 def clinic_zone(request: Request) -> ZoneInfo:
@@ -120,8 +108,12 @@ def render(
         "same_page": lambda **changed: same_page(request, **changed),
         **context,
     }
-    with i18n.speaking(wanted.lang, clinic_zone(request)):
-        html = _html(template, block, values)
+    token = _rendering.set(request)
+    try:
+        with i18n.speaking(wanted.lang, clinic_zone(request)):
+            html = _html(template, block, values)
+    finally:
+        _rendering.reset(token)
     response = HTMLResponse(html, status, {**SECURITY_HEADERS, "content-language": wanted.lang})
     remember(request, response, wanted)
     keep_csrf(request, response)
