@@ -115,7 +115,9 @@ class Chart:
         })  # fmt: skip
         return Visit(self, reference, doctor, day, start)
 
-    def condition(self, key: str, visit: Visit, onset: int | None = None, ended: int | None = None) -> Resource:
+    def condition(
+        self, key: str, visit: Visit, onset: int | None = None, ended: int | None = None, note: str | None = None
+    ) -> Resource:
         """A Condition, once per chart for what lasts (`onset` given), once per visit for what passes."""
         if onset is not None and key in self._conditions:
             return self._conditions[key]
@@ -129,6 +131,8 @@ class Chart:
         }  # fmt: skip
         if onset is None or ended is not None:
             body["abatementDateTime"] = iso(visit.day + 7 if ended is None else ended)
+        if note:
+            body["note"] = [{"text": note}]
         reference = self.put("Condition", "c", body, LABELS[key])
         if onset is not None:
             self._conditions[key] = reference

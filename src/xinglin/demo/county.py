@@ -16,7 +16,7 @@ from xinglin.demo import patients
 from xinglin.demo.chart import Chart
 from xinglin.demo.concepts import ALLERGIES, Resource
 from xinglin.demo.dice import Dice
-from xinglin.demo.identity import TOWNS
+from xinglin.demo.identity import BASE, TOWNS
 from xinglin.demo.institutions import BY_PREFIX, INSTITUTIONS, directory_of
 from xinglin.demo.life import ALLERGIC, Life
 from xinglin.demo.plan import Occasion, occasions
@@ -67,7 +67,7 @@ class DemoBundle:
             "type": "transaction",
             "entry": [
                 {
-                    "fullUrl": f"urn:xinglin:{r['resourceType']}:{r['id']}",
+                    "fullUrl": f"{BASE}/{r['resourceType']}/{r['id']}",
                     "resource": r,
                     "request": {"method": "PUT", "url": f"{r['resourceType']}/{r['id']}"},
                 }

@@ -1,4 +1,4 @@
-"""Chance that repeats: draws built on `Random.random()` alone, the one method whose sequence Python promises to keep."""
+"""Chance that repeats: draws built on `Random.random()` alone, whose sequence Python promises to keep."""
 
 from __future__ import annotations
 

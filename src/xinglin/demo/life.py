@@ -83,7 +83,7 @@ def _share(key: str, age: int, female: bool) -> float:
 
 
 class Life:
-    """Baselines drawn once, then readings on days; days are ordinals and must not run backwards between prescriptions."""
+    """Baselines drawn once, then readings on days (ordinals), which never run backwards between prescriptions."""
 
     def __init__(self, person: Person, dice: Dice, start: int, end: int) -> None:
         self.person, self.dice, self.start, self.end = person, dice, start, end
@@ -256,7 +256,7 @@ class Life:
         }  # fmt: skip
 
     def read_count(self, day: int, fever: bool = False) -> dict[str, float]:
-        """Blood count: haematocrit and red cells follow haemoglobin, so that MCV and MCHC are those of a real sample."""
+        """Blood count: haematocrit and red cells follow haemoglobin, so that MCV and MCHC are those of a sample."""
         noise = self.dice.normal
         haemoglobin = self.levels["hb"] + noise() * 2
         if week := self.week_of_pregnancy(day):

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xinglin.demo.concepts import ATC, BASE, Resource, concept
+from xinglin.demo.concepts import ATC, Resource, concept
+from xinglin.demo.identity import BASE
 
 HALF, STANDARD, DOUBLE = (7.1, 4.4), (9.1, 5.5), (10.9, 6.5)
 PRESSURE_LAG_DAYS = 14.0  # time constant: about 86 % of the effect after four weeks

@@ -34,10 +34,15 @@ shao少 sheng生 shi世诗 shu淑 shuai帅 si思 su素 tao涛韬 ting婷 tong彤
 xiao小晓 xin新鑫欣昕 xiu秀 xu旭 xuan轩萱 xue学雪 ya亚雅 yan燕艳妍䶮 yang阳 yao瑶 yi一怡奕依燚 ying英颖瑛 yong永勇咏
 yu玉宇雨语钰彧 yue月悦玥 yun云 ze泽 zhe喆 zhen珍振 zheng正 zhi志智 zhong忠 zi子梓
 """
-TRADITIONAL = ["张張", "刘劉", "陈陳", "杨楊", "黄黃", "赵趙", "吴吳", "孙孫", "马馬", "罗羅", "郑鄭", "谢謝", "许許", "韩韓", "邓鄧", "冯馮", "肖蕭", "蒋蔣", "叶葉", "苏蘇", "吕呂", "卢盧", "钟鍾", "谭譚", "陆陸", "韦韋", "贾賈", "邹鄒", "闫閆", "龙龍", "单單", "区區", "盖蓋", "乐樂", "迟遲", "欧歐", "阳陽", "诸諸", "东東", "凤鳳", "刚剛", "贵貴", "国國", "红紅", "华華", "辉輝", "杰傑", "洁潔", "静靜", "军軍", "凯凱", "兰蘭", "丽麗", "梦夢", "鹏鵬", "强強", "荣榮", "诗詩", "涛濤", "伟偉", "卫衛", "晓曉", "学學", "艳艷", "颖穎", "云雲", "泽澤", "长長", "爱愛", "飞飛"]
+TRADITIONAL = """
+张張 刘劉 陈陳 杨楊 黄黃 赵趙 吴吳 孙孫 马馬 罗羅 郑鄭 谢謝 许許 韩韓 邓鄧 冯馮 肖蕭 蒋蔣 叶葉 苏蘇 吕呂 卢盧 钟鍾 谭譚
+陆陸 韦韋 贾賈 邹鄒 闫閆 龙龍 单單 区區 盖蓋 乐樂 迟遲 欧歐 阳陽 诸諸 东東 凤鳳 刚剛 贵貴 国國 红紅 华華 辉輝 杰傑 洁潔
+静靜 军軍 凯凱 兰蘭 丽麗 梦夢 鹏鵬 强強 荣榮 诗詩 涛濤 伟偉 卫衛 晓曉 学學 艳艷 颖穎 云雲 泽澤 长長 爱愛 飞飛
+"""
 
 # From a birth year on: first and second characters of two-character names, and single characters; male, then female.
-GENERATIONS = (
+_Characters = tuple[str, str, str]
+GENERATIONS: tuple[tuple[int, _Characters, _Characters], ...] = (
     (1900, ("国建德永文志长玉福金学正明世光", "华明生林福贵山海成良忠清祥荣平", ""),
      ("秀桂玉淑凤金素月春兰美翠惠", "英兰珍芳梅华荣花云琴霞香", "")),
     (1955, ("建国志永文卫学红新海军立宏", "华军平强明民林东伟生斌峰", "军伟勇强刚斌平涛辉"),
@@ -87,14 +92,14 @@ for _entry in READINGS.split():
     for _character in _entry[len(_sound) :]:
         GIVEN_PINYIN[_character] = _sound
         HOMOPHONES[_character] = _entry[len(_sound) :].replace(_character, "")
-TRADITIONAL_OF = str.maketrans({pair[0]: pair[1] for pair in TRADITIONAL})
+TRADITIONAL_OF = str.maketrans({pair[0]: pair[1] for pair in TRADITIONAL.split()})
 
 
 def given_name(dice: Dice, female: bool, year: int) -> str:
     if dice.chance(SHARE_RARE):
         return dice.pick(RARE_GIVEN)
     generation = next(g for g in reversed(GENERATIONS) if year >= g[0])
-    first, second, single = generation[1 + female]
+    first, second, single = generation[2] if female else generation[1]
     if single and dice.chance(SHARE_SINGLE):
         return dice.pick(single)
     return dice.pick(first) + dice.pick(second)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from itertools import pairwise
 
 MICROMOL_PER_MG = 88.4  # creatinine, umol/L in one mg/dL
 
@@ -11,7 +12,7 @@ def egfr(creatinine: float, age: int, female: bool) -> int:
     """Filtration rate in mL/min/1.73 m2 from creatinine in umol/L (CKD-EPI 2021; Inker, NEJM 2021;385:1737)."""
     kappa, alpha = (0.7, -0.241) if female else (0.9, -0.302)
     ratio = creatinine / MICROMOL_PER_MG / kappa
-    rate = 142 * min(ratio, 1.0) ** alpha * max(ratio, 1.0) ** -1.200 * 0.9938**age
+    rate: float = 142 * min(ratio, 1.0) ** alpha * max(ratio, 1.0) ** -1.200 * 0.9938**age
     return round(rate * 1.012 if female else rate)
 
 
@@ -19,7 +20,7 @@ def creatinine(rate: float, age: int, female: bool) -> int:
     """The creatinine in umol/L that `egfr` turns into `rate`: CKD-EPI 2021 solved for creatinine."""
     kappa, alpha = (0.7, -0.241) if female else (0.9, -0.302)
     share = rate / (142 * 0.9938**age * (1.012 if female else 1.0))
-    ratio = share ** (1 / alpha) if share >= 1 else share ** (1 / -1.200)
+    ratio: float = share ** (1 / alpha) if share >= 1 else share ** (1 / -1.200)
     return max(30, round(ratio * kappa * MICROMOL_PER_MG))
 
 
@@ -93,7 +94,7 @@ PREGNANCY = (
 
 def pregnant(week: float) -> tuple[float, float, float, float]:
     """Changes of haemoglobin, systolic, diastolic and weight at a week of pregnancy, between the rows of the table."""
-    for low, high in zip(PREGNANCY, PREGNANCY[1:], strict=False):
+    for low, high in pairwise(PREGNANCY):
         if week <= high[0]:
             share = (week - low[0]) / (high[0] - low[0])
             return tuple(a + (b - a) * share for a, b in zip(low[1:], high[1:], strict=True))  # type: ignore[return-value]

@@ -21,7 +21,7 @@ CLINICS: tuple[tuple[str, tuple[str, ...], str], ...] = (
 )
 MISSED_SHARE, LATE_DAYS = 0.12, 9
 
-# Passing illnesses: visits a year by age, and what they are for. Round figures near the National Health Services Survey.
+# Passing illnesses: visits a year by age, and what they are for. Round, near the National Health Services Survey.
 ACUTE_A_YEAR = ((0, 1.8), (6, 0.9), (15, 0.5), (45, 0.8), (65, 1.1))
 REASONS = {
     "child": weighted([("cold", 50), ("gastroenteritis", 16), ("otitis", 12), ("bronchitis", 14), ("eczema", 8)]),

@@ -15,7 +15,7 @@ from xinglin.demo.names import SURNAMES, Name, given_name
 BLOCK = 20
 DAYS_PER_YEAR = 365.25
 
-# Seventh national census (2020), share of adults by five-year band, moved a little towards a county that the young leave.
+# Share of adults by five-year band: seventh national census (2020), moved a little to a county that the young leave.
 ADULT_BANDS = weighted([
     (20, 4.6), (25, 5.7), (30, 8.0), (35, 6.8), (40, 6.5), (45, 8.2), (50, 9.0), (55, 7.6), (60, 5.7), (65, 5.6),
     (70, 3.8), (75, 2.4), (80, 1.6), (85, 1.2),
@@ -90,7 +90,7 @@ def _single(dice: Dice, today: date, household: int) -> list[_Draft]:
 
 
 def _family(dice: Dice, today: date, household: int, first: int, newborn: bool, twins: bool) -> list[_Draft]:
-    """A couple of child-bearing age, their children, sometimes a grandmother. `first` is the wife's place in the block."""
+    """A young couple, their children, sometimes a grandmother. `first` is the wife's place in the block."""
     years = dice.between(26, 36) if newborn or twins else dice.between(24, 44)
     wife = _adult(dice, today, household, True, years)
     husband = _adult(dice, today, household, False, years + dice.between(0, 4))

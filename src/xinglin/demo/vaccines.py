@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-from xinglin.demo.concepts import BASE, CVX, Resource
+from xinglin.demo.concepts import CVX, Resource
+from xinglin.demo.identity import BASE
 
 # key: (CVX code or None, English, Chinese, disease SNOMED, English)
 VACCINES: dict[str, tuple[str | None, str, str, str, str]] = {

@@ -76,7 +76,7 @@ class Story:
     # Kinds of visit
 
     def follow_up(self, occasion: Occasion, chart: Chart) -> None:
-        """A clinic for lasting conditions: measure, judge, step the treatment up when the target is missed, prescribe."""
+        """A clinic for lasting conditions: measure, step the treatment up when the target is missed, prescribe."""
         life = self.life
         keys = next(keys for name, keys, _ in CLINICS if name == occasion.kind)
         present = [key for key in keys if key in life.onset and life.onset[key] <= occasion.day]
@@ -163,12 +163,11 @@ class Story:
         visit.measure("temperature", round(mean + dice.normal() * spread, 1))
         if not child:
             visit.pressure(*self.life.read_pressure(visit.day))
-        condition = chart.condition(reason, visit)
-        if reason in ("bronchitis", "pneumonia"):
+        syndrome = SYNDROME_CODES.get(reason) if specialty == "tcm" else None
+        condition = chart.condition(reason, visit, note=f"中医证候：{syndrome['text']}" if syndrome else None)
+        if reason == "bronchitis":
             visit.report("count", self.life.read_count(visit.day, fever=True), self.who)
         western, traditional, days = ACUTE[reason]
-        if specialty == "tcm" and reason in SYNDROME_CODES:
-            chart.resources[-1].setdefault("note", []).append({"text": f"中医证候：{SYNDROME_CODES[reason]['text']}"})
         self._treat(visit, traditional if specialty == "tcm" else western, days, condition, child)
 
     def _treat(self, visit: Visit, names: tuple[str, ...], days: int, condition: Resource, child: bool) -> None:
