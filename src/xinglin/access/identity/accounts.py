@@ -1,0 +1,141 @@
+"""Accounts: who may sign in, as what. Private tables: an account is not health data."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from xinglin.access.identity import passwords
+from xinglin.access.principal import Role
+from xinglin.kernel import clock
+from xinglin.kernel.database import Connection, Database
+from xinglin.kernel.errors import Conflict, NotFound, Unprocessable
+
+_SELECT = "SELECT login, name_zh, name_en, role, institution, practitioner, patient, active, created FROM account"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One person's way in. institution, practitioner, patient: ids of Organization, Practitioner and Patient."""
+
+    login: str
+    name_zh: str
+    name_en: str
+    role: Role
+    institution: str | None
+    practitioner: str | None
+    patient: str | None
+    active: bool
+    created: datetime
+
+
+def fold_login(login: str) -> str:
+    """Logins are compared without regard to case or width of characters."""
+    return unicodedata.normalize("NFKC", login).strip().casefold()
+
+
+async def create(
+    database: Database,
+    login: str,
+    password: str,
+    role: Role,
+    *,
+    name_zh: str = "",
+    name_en: str = "",
+    institution: str | None = None,
+    practitioner: str | None = None,
+    patient: str | None = None,
+) -> Account:
+    """A new account. Staff belong to an institution, a patient's account to a Patient; programs get tokens instead."""
+    login = _checked(login)
+    _check_belonging(role, institution, patient)
+    passwords.check_new(password, login)
+    encoded = await passwords.hash_password(password)
+    now = clock.now()
+    try:
+        await database.pool.execute(
+            "INSERT INTO account VALUES ($1, $2, $3, $4, $5, $6, $7, $8, true, $9, $9)",
+            *(login, name_zh or name_en or login, name_en or name_zh or login, role.value),
+            *(institution, practitioner, patient, encoded, now),
+        )
+    except asyncpg.UniqueViolationError as error:
+        raise Conflict(f"The account {login!r} exists.", remedy="Choose another login.") from error
+    return await get(database, login)
+
+
+async def get(database: Database, login: str) -> Account:
+    row = await database.pool.fetchrow(_SELECT + " WHERE login = $1", fold_login(login))
+    if row is None:
+        raise _unknown(login)
+    return _account(row)
+
+
+async def everyone(database: Database, *, institution: str | None = None) -> list[Account]:
+    """All accounts by login, or those of one institution."""
+    rows = await database.pool.fetch(
+        _SELECT + " WHERE $1::text IS NULL OR institution = $1 ORDER BY login", institution
+    )
+    return [_account(row) for row in rows]
+
+
+async def set_password(database: Database, login: str, password: str) -> None:
+    """A new password ends every session of the account: whoever knew the old one is out."""
+    login = fold_login(login)
+    passwords.check_new(password, login)
+    encoded = await passwords.hash_password(password)
+    async with database.transaction() as connection:
+        await _change(connection, login, "password = $2, changed = $3", encoded, clock.now())
+        await connection.execute("DELETE FROM session WHERE login = $1", login)
+
+
+async def set_active(database: Database, login: str, active: bool) -> None:
+    """Disable or enable; a disabled account's sessions end at once."""
+    login = fold_login(login)
+    async with database.transaction() as connection:
+        await _change(connection, login, "active = $2", active)
+        if not active:
+            await connection.execute("DELETE FROM session WHERE login = $1", login)
+
+
+async def set_role(database: Database, login: str, role: Role, *, institution: str | None = None) -> None:
+    """Another role, and another institution where one is given; in force from the next request on."""
+    account = await get(database, login)
+    institution = institution or account.institution
+    _check_belonging(role, institution, account.patient)
+    async with database.transaction() as connection:
+        await _change(connection, account.login, "role = $2, institution = $3", role.value, institution)
+
+
+async def _change(connection: Connection, login: str, what: str, *values: object) -> None:
+    if await connection.execute(f"UPDATE account SET {what} WHERE login = $1", login, *values) == "UPDATE 0":  # noqa: S608
+        raise _unknown(login)
+
+
+def _checked(login: str) -> str:
+    folded = fold_login(login)
+    if not 2 <= len(folded) <= 64 or any(not (c.isalnum() or c in "._@-") for c in folded):
+        raise Unprocessable(
+            f"{login!r} cannot be a login.", remedy="Use 2 to 64 letters, digits, dots, hyphens, underscores or @."
+        )
+    return folded
+
+
+def _check_belonging(role: Role, institution: str | None, patient: str | None) -> None:
+    if role is Role.SYSTEM:
+        raise Unprocessable("A program has no account.", remedy="Issue a token: xinglin token --role system")
+    if role is Role.PATIENT and not patient:
+        raise Unprocessable("A patient's account names no Patient.", remedy="Give the id of the Patient resource.")
+    if role is not Role.PATIENT and not institution:
+        raise Unprocessable(f"A {role.value} belongs to no institution.", remedy="Give the id of the Organization.")
+
+
+def _unknown(login: str) -> NotFound:
+    return NotFound(f"There is no account {login!r}.", remedy="`xinglin user list` shows all.")
+
+
+def _account(row: Any) -> Account:
+    return Account(**{**dict(row), "role": Role(row["role"])})

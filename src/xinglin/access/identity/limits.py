@@ -1,0 +1,117 @@
+"""Guessing passwords is made slow: after some free tries, each failure doubles the wait.
+
+Counted in the database, so that all workers count together, and before the password is looked at, so that a hundred
+tries sent at once are not a hundred tries for free. Three subjects are counted (LIMITS). The account-wide one caps
+low and does not apply where the account has signed in from before: strangers cannot lock its owner out. An attempt
+refused for its time is not counted: who waits as told gets in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any, Final
+
+from xinglin.kernel import clock
+from xinglin.kernel.database import Connection, Database
+from xinglin.kernel.errors import TooMany
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """free: failures before any wait. first, cap: seconds of the first and of the longest wait."""
+
+    free: int
+    first: int
+    cap: int
+
+
+LIMITS: Final = {
+    "pair": Limit(free=5, first=2, cap=900),  # one account from one address
+    "account": Limit(free=20, first=2, cap=60),  # one account from anywhere: many addresses working together
+    "address": Limit(free=50, first=2, cap=900),  # one address at any account; a hospital may share one
+}
+FORGET: Final = timedelta(hours=24)  # failures older than this no longer count
+KNOWN_FOR: Final = timedelta(days=30)  # an address stays an account's own this long after a sign-in
+
+
+class TooManySignIns(TooMany):
+    """retry_after: seconds, for the header Retry-After."""
+
+    def __init__(self, retry_after: int) -> None:
+        self.retry_after = retry_after
+        waiting = f"{retry_after} seconds" if retry_after < 120 else f"{-(-retry_after // 60)} minutes"
+        super().__init__(f"Too many sign-ins have failed. Please wait {waiting}.", remedy="Then try again.")
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What one sign-in is counted under: hashes, so that a password typed as login is not kept."""
+
+    pair: bytes
+    account: bytes
+    address: bytes
+
+    @classmethod
+    def of(cls, login: str, address: str) -> Attempt:
+        return cls(_subject("pair", login, address), _subject("account", login), _subject("address", address))
+
+
+def _subject(*parts: str) -> bytes:
+    return sha256("\0".join(parts).encode("utf-8", "surrogatepass")).digest()
+
+
+def wait_after(limit: Limit, failures: int) -> int:
+    """Seconds to wait after so many failures."""
+    over = failures - limit.free
+    return 0 if over <= 0 else min(limit.cap, limit.first * 2 ** min(over - 1, 30))
+
+
+_COUNT = """
+INSERT INTO sign_in_failure AS f (subject, failures, last, until) VALUES ($1, 1, $2, $2)
+ON CONFLICT (subject) DO UPDATE
+   SET failures = CASE WHEN f.last < $3 THEN 1 ELSE f.failures + 1 END, last = $2
+RETURNING failures, until, known
+"""
+
+
+async def enter(database: Database, attempt: Attempt) -> None:
+    """Count the attempt as a failure in advance, or raise TooManySignIns; `succeeded` takes it back."""
+    now = clock.now()
+    async with database.transaction() as connection:
+        pair = await _count(connection, "pair", attempt.pair, now)
+        own_address = pair["known"] is not None and pair["known"] > now - KNOWN_FOR
+        if not own_address:
+            await _count(connection, "account", attempt.account, now)
+        await _count(connection, "address", attempt.address, now)
+
+
+async def _count(connection: Connection, kind: str, subject: bytes, now: datetime) -> Any:
+    row = await connection.fetchrow(_COUNT, subject, now, now - FORGET)
+    if row["until"] > now:
+        raise TooManySignIns(int((row["until"] - now).total_seconds()) + 1)  # rolls the count back
+    until = now + timedelta(seconds=wait_after(LIMITS[kind], row["failures"]))
+    await connection.execute("UPDATE sign_in_failure SET until = $2 WHERE subject = $1", subject, until)
+    return row
+
+
+async def succeeded(connection: Connection, attempt: Attempt) -> None:
+    """The password was right: the account starts afresh; the address is only forgiven this one attempt."""
+    now = clock.now()
+    await connection.execute(
+        "UPDATE sign_in_failure SET failures = 0, until = $2, known = $2 WHERE subject = $1", attempt.pair, now
+    )
+    await connection.execute("DELETE FROM sign_in_failure WHERE subject = $1", attempt.account)
+    await connection.execute(
+        "UPDATE sign_in_failure SET failures = greatest(failures - 1, 0), until = $2 WHERE subject = $1",
+        *(attempt.address, now),
+    )
+
+
+async def sweep(connection: Connection) -> None:
+    """Forget what no longer counts."""
+    now = clock.now()
+    await connection.execute(
+        "DELETE FROM sign_in_failure WHERE last < $1 AND (known IS NULL OR known < $2)", now - FORGET, now - KNOWN_FOR
+    )
