@@ -22,14 +22,18 @@ from .syntax import (
     TypeTest,
     Union,
     Variable,
+    depth,
 )
 from .temporal import Temporal, parse_date, parse_date_time, parse_time
 
 MAX_NESTING = 60
 """Brackets within brackets. Each level costs the reader four frames of the interpreter's stack."""
 
-MAX_CHAIN = 200
+MAX_CHAIN = 100
 """Operators or steps chained on one level: each is a level of the compiled closures."""
+
+MAX_DEPTH = 120
+"""Levels of the whole tree."""
 
 _LEVELS: tuple[tuple[str, ...], ...] = (
     ("implies",),
@@ -55,6 +59,8 @@ def parse(source: str) -> Tree:
     tree = reader.expression(0)
     if reader.token.kind != "end":
         raise reader.expected("an operator or the end of the expression")
+    if depth(tree) > MAX_DEPTH:
+        raise PathTooCostly(f"more than {MAX_DEPTH} steps within steps", source=source, position=0, phase="syntax")
     return tree
 
 
@@ -87,9 +93,7 @@ class _Reader:
     def expected(self, what: str) -> PathError:
         token = self.token
         found = f"'{token.text}'" if token.kind != "end" else "the end of the expression"
-        return PathError(
-            f"expected {what}, found {found}", source=self.source, position=token.position, phase="syntax"
-        )
+        return PathError(f"expected {what}, found {found}", source=self.source, position=token.position, phase="syntax")
 
     def too_deep(self, what: str, bound: int) -> PathTooCostly:
         return PathTooCostly(
@@ -253,8 +257,9 @@ class _Reader:
         if "." in token.text:
             return Literal(Decimal(token.text), token.position)
         if len(token.text) > 19:
-            raise PathError("the whole number has more than 19 digits", source=self.source,
-                            position=token.position, phase="syntax")
+            raise PathError(
+                "the whole number has more than 19 digits", source=self.source, position=token.position, phase="syntax"
+            )
         return Literal(int(token.text), token.position)
 
     def _date(self, token: Token) -> Tree:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from .numbers import Number
 from .quantities import Quantity
 from .temporal import Temporal
-from .numbers import Number
 
 Value: TypeAlias = "bool | str | Number | Temporal | Quantity"
 
@@ -120,3 +120,30 @@ class TypeTest:
 Tree: TypeAlias = (
     "Literal | Empty | Name | Special | Variable | Member | Call | Index | Sign | Binary | Union | TypeTest"
 )
+
+
+def parts(tree: Tree) -> tuple[Tree, ...]:
+    """The trees directly below."""
+    match tree:
+        case Member(source) | Index(source, Literal()):
+            return (source,)
+        case Index(source, index):
+            return (source, index)
+        case Call(source, _, arguments):
+            return arguments if source is None else (source, *arguments)
+        case Sign(_, operand) | TypeTest(_, operand):
+            return (operand,)
+        case Binary(_, left, right):
+            return (left, right)
+        case Union(parts):
+            return parts
+    return ()
+
+
+def depth(tree: Tree) -> int:
+    """Levels of the tree, counted without recursion."""
+    level, count = [tree], 0
+    while level:
+        count += 1
+        level = [part for one in level for part in parts(one)]
+    return count

@@ -1,0 +1,45 @@
+"""What an evaluation may ask of the world around it, and the bounds it must keep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+Json = Any
+Resolver = Callable[[str], "dict[str, Any] | None"]
+
+MAX_STEPS = 2_000_000
+"""Items an evaluation may visit or make: about two seconds."""
+
+MAX_TEXT = 4_000_000
+"""Characters one string may grow to."""
+
+STANDARD: Mapping[str, str] = {
+    "sct": "http://snomed.info/sct",
+    "loinc": "http://loinc.org",
+    "ucum": "http://unitsofmeasure.org",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Everything is optional: without a resolver `resolve()` finds only contained resources and bundle entries.
+
+    `variables` are `%name` -> JSON value or list of them. `resolver` takes a reference and returns the resource or
+    None. `member_of(value, type, value set URL)` and `conforms_to(resource, profile URL)` answer True, False or None
+    (unknown). `trace(name, values)` receives what `trace()` shows. `now` fixes the clock; it must know its zone.
+    """
+
+    variables: Mapping[str, Json] = field(default_factory=dict)
+    resolver: Resolver | None = None
+    member_of: Callable[[Json, str, str], bool | None] | None = None
+    conforms_to: Callable[[Json, str], bool | None] | None = None
+    trace: Callable[[str, list[Json]], None] | None = None
+    now: datetime | None = None
+    root: Json = None
+    max_steps: int = MAX_STEPS
+
+
+NOTHING = Environment()

@@ -1,0 +1,61 @@
+"""The state of one evaluation: what `$this`, `%resource` and the clock are, and how much work is left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+from .environment import MAX_TEXT, Environment
+from .errors import PathTooCostly
+from .items import Item
+
+
+class World:
+    """One per evaluation. `context` is the item the expression was called on."""
+
+    __slots__ = ("context", "environment", "moment", "steps")
+
+    def __init__(self, environment: Environment, context: Item) -> None:
+        self.environment = environment
+        self.context = context
+        self.steps = environment.max_steps
+        self.moment: datetime | None = environment.now
+
+    def spend(self, steps: int) -> None:
+        """Count work that grows with the data. Raises PathTooCostly beyond the bound."""
+        self.steps -= steps
+        if self.steps < 0:
+            raise PathTooCostly(
+                f"the evaluation took more than {self.environment.max_steps} steps",
+                remedy="Narrow the expression or the data.",
+            )
+
+    def text(self, value: str) -> str:
+        """`value`, if it is not longer than a string may grow."""
+        if len(value) > MAX_TEXT:
+            raise PathTooCostly(f"a string grew beyond {MAX_TEXT} characters")
+        self.spend(1 + len(value) // 100)
+        return value
+
+    def now(self) -> datetime:
+        """The same moment throughout the evaluation."""
+        if self.moment is None:
+            self.moment = datetime.now(UTC)
+        return self.moment
+
+
+class Frame:
+    """The scope of a closure: `this` is the focus, `index` its place, `total` what aggregate() has gathered."""
+
+    __slots__ = ("index", "this", "total", "world")
+
+    def __init__(self, this: list[Item], index: int, total: list[Item], world: World) -> None:
+        self.this = this
+        self.index = index
+        self.total = total
+        self.world = world
+
+
+Run: TypeAlias = Callable[[Frame], list[Item]]
+"""A compiled expression. The list it returns is never changed in place."""
