@@ -19,12 +19,12 @@ from xinglin.demo.medicines import Medicine
 from xinglin.demo.vaccines import VACCINE_CODES, VACCINES
 
 ZONE: Final = "+08:00"
+DAYS_TO_RECOVER = 7
 PRESCRIPTION_NUMBER = f"{BASE}/NamingSystem/prescription-number"
 NARRATIVE_TYPE = concept(concepts.LOINC, "18842-5", "Discharge summary", "出院小结")
 CLASSES = {
     "AMB": {"system": concepts.ACT, "code": "AMB", "display": "ambulatory"},
     "IMP": {"system": concepts.ACT, "code": "IMP", "display": "inpatient encounter"},
-    "EMER": {"system": concepts.ACT, "code": "EMER", "display": "emergency"},
 }
 _FLAGS = {
     code: [concept(f"{HL7}/v3-ObservationInterpretation", code, english, chinese)]
@@ -73,10 +73,21 @@ def _location(prefix: str, key: str) -> list[Resource]:
 class Chart:
     """Resources of one person at one institution, in the order in which they came to be."""
 
-    __slots__ = ("_conditions", "_counts", "patient_id", "person", "prefix", "resources", "sensitivity", "subject")
+    __slots__ = (
+        "_conditions",
+        "_counts",
+        "last_day",
+        "patient_id",
+        "person",
+        "prefix",
+        "resources",
+        "sensitivity",
+        "subject",
+    )
 
-    def __init__(self, prefix: str, patient: Resource, person: int) -> None:
-        self.prefix, self.person = prefix, person
+    def __init__(self, prefix: str, patient: Resource, person: int, last_day: int) -> None:
+        """`last_day` is the ordinal of today, or of the day the person died: nothing is dated later."""
+        self.prefix, self.person, self.last_day = prefix, person, last_day
         self.patient_id: str = patient["id"]
         self.subject = {"reference": f"Patient/{self.patient_id}"}
         self.resources: list[Resource] = [patient]
@@ -121,20 +132,23 @@ class Chart:
         """A Condition, once per chart for what lasts (`onset` given), once per visit for what passes."""
         if onset is not None and key in self._conditions:
             return self._conditions[key]
+        lasting = onset is not None
+        over = ended if lasting else visit.day + DAYS_TO_RECOVER
+        resolved = over is not None and over <= self.last_day
         body: Resource = {
-            "clinicalStatus": _CLINICAL["active" if onset is not None and ended is None else "resolved"],
+            "clinicalStatus": _CLINICAL["resolved" if resolved else "active"],
             "verificationStatus": _CONFIRMED,
-            "category": _CATEGORIES["problem" if onset is not None else "diagnosis"],
+            "category": _CATEGORIES["problem" if lasting else "diagnosis"],
             "code": CONDITION_CODES[key], "subject": self.subject, "encounter": visit.reference,
-            "onsetDateTime": iso(visit.day - 2 if onset is None else onset),
+            "onsetDateTime": iso(visit.day if onset is None else onset),
             "recordedDate": visit.when, "recorder": person_reference(visit.doctor),
         }  # fmt: skip
-        if onset is None or ended is not None:
-            body["abatementDateTime"] = iso(visit.day + 7 if ended is None else ended)
+        if resolved and over is not None:
+            body["abatementDateTime"] = iso(over)
         if note:
             body["note"] = [{"text": note}]
         reference = self.put("Condition", "c", body, LABELS[key])
-        if onset is not None:
+        if lasting:
             self._conditions[key] = reference
         return reference
 

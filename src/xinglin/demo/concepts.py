@@ -82,7 +82,6 @@ CONDITIONS: dict[str, tuple[str, str, str, str, str | None]] = {
     "alcohol": ("F10.2", "7200002", "Alcoholism", "酒精依赖", "SUD"),
     "hepatitis-b": ("B18.1", "61977001", "Chronic type B viral hepatitis", "慢性乙型病毒性肝炎", None),
     "hiv": ("B24", "86406008", "Human immunodeficiency virus infection", "人类免疫缺陷病毒感染", "HIV"),
-    "syphilis": ("A53.9", "76272004", "Syphilis", "梅毒", "STD"),
     "asthma": ("J45.9", "195967001", "Asthma", "支气管哮喘", None),
     "pregnancy": ("Z34.9", "77386006", "Pregnancy", "妊娠", None),
     "delivery": ("O80.9", "48782003", "Delivery normal", "正常分娩", None),
@@ -122,7 +121,6 @@ def label(code: str | None) -> Resource | None:
         "PSY": "psychiatry disorder information sensitivity",
         "SUD": "substance use disorder information sensitivity",
         "HIV": "HIV/AIDS information sensitivity",
-        "STD": "sexually transmitted disease information sensitivity",
     }
     return {"security": [{"system": ACT, "code": code, "display": display[code]}]} if code else None
 

@@ -29,8 +29,10 @@ from xinglin.demo.vaccines import (
     SCHEDULE,
 )
 from xinglin.demo.visits import Story
+from xinglin.kernel.errors import Invalid
 
 TODAY = date(2026, 11, 1)
+MOST_PEOPLE, MOST_YEARS = 1_000_000, 20  # a million is where local numbers would repeat
 SEEN_ELSEWHERE = 0.35  # share of visits of those known to two institutions that fall to the second
 VACCINATED = 0.96
 CHILDHOOD_YEARS = 15
@@ -47,6 +49,14 @@ class County:
     people: int = 300
     today: date = TODAY
     years: int = 5
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.people <= MOST_PEOPLE:
+            raise Invalid(f"A demo county has 1 to {MOST_PEOPLE:,} people, not {self.people:,}.", code="value")
+        if not 1 <= self.years <= MOST_YEARS:
+            raise Invalid(
+                f"A demo county's records reach back 1 to {MOST_YEARS} years, not {self.years}.", code="value"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +136,14 @@ def charts_of(
     today = county.today.toordinal()
     start = today - int(county.years * DAYS_PER_YEAR)
     end = person.death.toordinal() if person.death else today
-    charts = [Chart(r.institution, patients.patient(person, r), person.index) for r in records]
+    charts = [Chart(r.institution, patients.patient(person, r), person.index, end) for r in records]
     clinical = [chart for chart in charts if chart.prefix != "xh"]
     pharmacy = next((chart for chart in charts if chart.prefix == "xh"), None)
     if person.mother is not None and person.age(county.today) < 18:
         for chart in clinical:
             patients.mother_of(chart, people[person.mother % BLOCK])
     life = Life(person, dice, start, end)
-    planned = occasions(person, life, dice, county.today)
+    planned = occasions(person, life, dice, county.today, at_least=len(clinical))
     story = Story(life, dice, clinical, pharmacy, today)
     story.allergy = dice.pick(ALLERGIES) if dice.chance(ALLERGIC) else None
     for occasion, chart in zip(planned, _places(planned, clinical, dice), strict=True):
@@ -144,12 +154,12 @@ def charts_of(
 
 
 def _places(planned: list[Occasion], charts: list[Chart], dice: Dice) -> list[Chart]:
-    """Where each visit takes place; an institution that keeps a record has seen the person at least once."""
+    """Where each visit takes place: an institution that keeps a record has seen the person at least once."""
     if len(charts) == 1:
         return charts * len(planned)
     places = [charts[1] if dice.chance(SEEN_ELSEWHERE) else charts[0] for _ in planned]
     for chart, place in ((charts[1], -2), (charts[0], -1)):
-        if chart not in places and len(places) >= -place:
+        if chart not in places:
             places[place] = chart
     return places
 

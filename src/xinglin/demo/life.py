@@ -6,6 +6,7 @@ Nothing here knows of FHIR; a visit asks for a reading on a day and tells what w
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from math import cos, exp, pi
 
 from xinglin.demo import physiology
@@ -55,6 +56,7 @@ RATE_IN_CKD, RATE_LOST_IN_CKD = (44.0, 4.5), 1.2
 HAEMOGLOBIN_LOST_IN_CKD = 12.0
 BMI_MEAN, BMI_SPREAD, BMI_MORE = (23.6, 2.4, {"diabetes": 1.4, "hypertension": 0.8})
 DAILY = {"systolic": 4.0, "diastolic": 3.0, "pulse": 5.0, "weight": 0.5, "sugar": 0.12, "glucose": 0.3, "rate": 1.3}
+YOUNG = 26  # below, adults keep the height their growth curve ends at
 WINTER_RISE = 3.0  # mmHg that a January reading is above the year's mean
 ADHERENCE = (0.75, 1.0)
 
@@ -109,7 +111,7 @@ class Life:
                 onset[key] = self.end - 30 - int(years * DAYS_PER_YEAR)
         if person.hiv:
             onset["hiv"] = self.end - 400 - dice.between(0, 1500)
-        for key in ("hypertension", "diabetes", "coronary", "copd", "stroke", "ckd", "alcohol"):
+        for key in ("hypertension", "diabetes", "lipids", "coronary", "copd", "stroke", "ckd", "alcohol"):
             if person.births or person.due:
                 onset.pop(key, None)  # a mother's blood pressure belongs to her pregnancy
         return onset
@@ -120,6 +122,8 @@ class Life:
         mean, spread = physiology.ADULT_HEIGHT[female]
         older = max(0, self.age - physiology.SHORTER_FROM_AGE) / 10
         self.height = round(mean + self.height_z * spread - older * physiology.SHORTER_PER_DECADE, 1)
+        if self.age < YOUNG:
+            self.height = round(physiology.grown("height", female, physiology.GROWTH_MONTHS[-1], self.height_z), 1)
         index = BMI_MEAN + self.weight_z * BMI_SPREAD + sum(BMI_MORE[k] for k in BMI_MORE if k in self.onset)
         self.weight = index * (self.height / 100) ** 2
         kind = "hypertension" if "hypertension" in self.onset else "well"
@@ -189,8 +193,7 @@ class Life:
     # What is read on a day
 
     def years_at(self, day: int) -> int:
-        from_birth = self.person
-        return from_birth.age(from_birth.birth.fromordinal(day))
+        return self.person.age(date.fromordinal(day))
 
     def week_of_pregnancy(self, day: int) -> float | None:
         for last_period, end in self.pregnancies:

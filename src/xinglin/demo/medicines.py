@@ -131,4 +131,6 @@ ACUTE: dict[str, tuple[tuple[str, ...], tuple[str, ...], int]] = {
 }
 PENICILLINS = ("amoxicillin", "amoxicillin-child")
 INSTEAD_OF_PENICILLIN = "azithromycin"
+# Not given in pregnancy (product information): quinolones, coxibs, and the decoctions whose herbs are not known safe.
+NOT_IN_PREGNANCY = ("levofloxacin", "celecoxib", "xinglin-joints")
 FOR_CHILDREN = {"paracetamol": "paracetamol-child", "amoxicillin": "amoxicillin-child"}

@@ -14,6 +14,7 @@ from xinglin.demo.roster import Person
 
 CATEGORY_SYSTEM = f"{BASE}/CodeSystem/record-category"
 CONSENT_OF_SHARED, CONSENT_OF_OTHERS = 0.25, 0.02  # shares of people known to two institutions, and to one
+ADULT_DAYS = 18 * 366
 # What people open, in turn: everything, or only these categories of the record.
 OPENED: tuple[tuple[str, ...], ...] = ((), ("laboratory", "medications"), ("allergies", "medications", "problems"))
 _MEDICAL_RECORD = concept(f"{HL7}/v2-0203", "MR", "Medical record number", "病案号")
@@ -81,7 +82,7 @@ def mother_of(chart: Chart, mother: Person) -> None:
 def consents(charts: list[Chart], person: Person, dice: Dice, today: int) -> None:
     """Some people let another institution see what the first one holds, for a year, all of it or some categories."""
     share = CONSENT_OF_SHARED if len(charts) > 1 else CONSENT_OF_OTHERS
-    if person.death or not dice.chance(share):
+    if person.death or today - person.birth.toordinal() < ADULT_DAYS or not dice.chance(share):
         return
     holder = charts[0]
     other = charts[1].prefix if len(charts) > 1 else ("tc" if holder.prefix == "hx" else "hx")

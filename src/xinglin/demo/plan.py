@@ -60,13 +60,13 @@ def _group(age: float) -> str:
     return "child" if age < 14 else "adult" if age < 60 else "elder"
 
 
-def occasions(person: Person, life: Life, dice: Dice, today: date) -> list[Occasion]:
+def occasions(person: Person, life: Life, dice: Dice, today: date, at_least: int = 1) -> list[Occasion]:
     """Every visit between the start of the records and the person's death or today, in order of time."""
     found = [*_pregnancies(person, life, dice, today), *_follow_ups(life, dice), *_passing(life, dice)]
     found += [*_child_checks(life), *_check_ups(life, dice)]
     found = [o for o in found if max(life.birth, life.start) <= o.day <= life.end]
-    if not found:
-        found = [Occasion(max(life.birth, life.end - dice.between(20, 400)), "check-up", "check-up")]
+    while len(found) < at_least:
+        found.append(Occasion(max(life.birth, life.end - dice.between(20, 400)), "check-up", "check-up"))
     return sorted(found, key=lambda o: (o.day, o.kind, o.number))
 
 

@@ -16,6 +16,7 @@ from xinglin.demo.medicines import (
     INSTEAD_OF_PENICILLIN,
     LONG_SUPPLY_DAYS,
     MEDICINES,
+    NOT_IN_PREGNANCY,
     PENICILLINS,
 )
 from xinglin.demo.plan import CLINICS, PREGNANCY_DAYS, ULTRASOUND_WEEKS, Occasion
@@ -148,7 +149,7 @@ class Story:
     def _weigh(self, visit: Visit) -> None:
         life = self.life
         weight, height = life.read_weight(visit.day), life.height
-        if life.age < 19:
+        if life.years_at(visit.day) < 18:
             weight, height = life.grown("weight", visit.day), life.grown("height", visit.day)
         visit.measure("height", height)
         visit.measure("weight", weight)
@@ -171,7 +172,10 @@ class Story:
         self._treat(visit, traditional if specialty == "tcm" else western, days, condition, child)
 
     def _treat(self, visit: Visit, names: tuple[str, ...], days: int, condition: Resource, child: bool) -> None:
+        expecting = self.life.week_of_pregnancy(visit.day) is not None
         for name in names:
+            if expecting and name in NOT_IN_PREGNANCY:
+                continue
             chosen = FOR_CHILDREN.get(name, name) if child else name
             if chosen in PENICILLINS and self.allergy and self.allergy[1] == "764146007":
                 chosen = INSTEAD_OF_PENICILLIN
@@ -181,7 +185,7 @@ class Story:
         life, day = self.life, occasion.day
         visit = self.begins(occasion, chart, "general", ["check-up"], service="健康体检")
         self._weigh(visit)
-        if life.age < 14:
+        if life.years_at(day) < 18:  # the adult equations and intervals below do not hold for the young
             return
         visit.pressure(*life.read_pressure(day))
         visit.measure("pulse", life.read_pulse(day))
