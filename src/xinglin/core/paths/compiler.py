@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 
-from . import model, references
+from . import model, numbers, references
+from .arithmetic import is_number
 from .environment import STANDARD
 from .errors import PathError
 from .functions import FUNCTIONS, Function
@@ -233,11 +235,11 @@ def _signed(operand: Run, sign: int) -> Run:
 
 def _number(items: list[Item], sign: int) -> Item:
     value = single(items, "a sign")
-    if isinstance(value, Quantity):
-        return Quantity(sign * value.value, value.unit, value.calendar)
-    if isinstance(value, bool | str) or not hasattr(value, "__neg__"):
+    number = value.value if isinstance(value, Quantity) else value
+    if not is_number(number):
         raise PathError(f"a sign stands before a number or a quantity, found {describe(value)}")
-    return sign * value
+    signed = number if sign > 0 else numbers.negative(number)
+    return Quantity(Decimal(signed), value.unit, value.calendar) if isinstance(value, Quantity) else signed
 
 
 def _union(parts: list[Run]) -> Run:

@@ -16,6 +16,7 @@ class PathError(Invalid):
         self, text: str, *, source: str = "", position: int = -1, phase: Phase = "execution", remedy: str | None = None
     ) -> None:
         self.text, self.source, self.position, self.phase = text, source, position, phase
+        self.remedy = remedy
         at = f"at character {position + 1}: " if position >= 0 else ""
         super().__init__(f"FHIRPath {phase} error {at}{text}", remedy=remedy)
 

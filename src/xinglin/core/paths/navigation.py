@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from . import model
-from .items import Item, Node
+from .items import Item, Node, system
+from .numbers import exact
 
 Json = Any
 _RESOURCES = frozenset({"Resource", "DomainResource"})
@@ -95,13 +96,11 @@ def _raw(value: Json) -> Item:
     if isinstance(value, dict):
         declared = value.get("resourceType")
         return Node(value, declared if isinstance(declared, str) else "")
-    return Node(value, "")
+    return exact(value) if isinstance(value, float) else value
 
 
 def _add_of_primitive(node: Node, name: str, found: list[Item]) -> None:
     if name == "value" and node.value is not None:
-        from .items import system
-
         found.append(system(node))
     elif node.extra is not None:
         if name == "extension":

@@ -66,6 +66,11 @@ def _arithmetic(operator: str, left: Number, right: Number) -> Number | None:
             return None
 
 
+def negative(value: Number) -> Number:
+    """With the other sign; zero has none."""
+    return -value if isinstance(value, int) else CONTEXT.minus(value)
+
+
 def divide(left: Number, right: Number) -> Decimal | None:
     if right == 0:
         return None
@@ -128,9 +133,9 @@ def low_boundary(value: Number, precision: int) -> Decimal | None:
     with localcontext(CONTEXT):
         half = Decimal(5).scaleb(-places(value) - 1)
         if value < 0:
-            return -_nearest(-Decimal(value) + half, precision)
+            return _nearest(-Decimal(value) + half, precision).copy_negate()
         if value == 0:
-            return -_cut(half, precision)
+            return _cut(half, precision).copy_negate()
         return _cut(Decimal(value) - half, precision)
 
 
@@ -141,12 +146,8 @@ def high_boundary(value: Number, precision: int) -> Decimal | None:
     with localcontext(CONTEXT):
         half = Decimal(5).scaleb(-places(value) - 1)
         if value < 0:
-            return _negated(_cut(-Decimal(value) - half, precision))
+            return _cut(-Decimal(value) - half, precision).copy_negate()
         return _nearest(Decimal(value) + half, precision)
-
-
-def _negated(value: Decimal) -> Decimal:
-    return value.copy_negate()
 
 
 def _cut(value: Decimal, precision: int) -> Decimal:

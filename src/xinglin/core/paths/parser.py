@@ -269,7 +269,7 @@ class _Reader:
         return self._moment(token, parse_date_time(token.text))
 
     def _time(self, token: Token) -> Tree:
-        return self._moment(token, parse_time(token.text))
+        return self._moment(token, parse_time(token.text[1:]))
 
     def _moment(self, token: Token, value: Temporal | None) -> Tree:
         if value is None:

@@ -95,6 +95,8 @@ class Path:
             found = [(to_json(item), fhir_type(item)) for item in items]
             return [pair for pair in found if pair[0] is not None]
 
+        if type_name and type_name != self.type:
+            check(self.tree, self.source, type_name, strict=False)
         plan = fast.plan(self.tree, type_name, self._filters) if model.known(type_name) else None
         if plan is None:
             return Evaluation(values, typed)

@@ -169,10 +169,9 @@ def sort(items: list[Item], arguments: list[Run], frame: Frame) -> list[Item]:
 def _sorted_order(left: tuple[list[Item], ...], right: tuple[list[Item], ...]) -> int:
     for (descending, *first), (_, *second) in zip(left, right, strict=True):
         a, b = single(first, "a sort key"), single(second, "a sort key")
-        if a is None or b is None:
-            answer: int | None = (a is not None) - (b is not None)
-        else:
-            answer = order(a, b, "sort")
+        if (a is None) != (b is None):
+            return -1 if a is None else 1
+        answer = None if a is None else order(a, b, "sort")
         if answer:
             return -answer if descending else answer
     return 0
