@@ -119,7 +119,7 @@ class Writing:
                 remedy="Add parameters until it names one.",
             )
         if found:
-            if write.id and write.id != found[0].id:
+            if write.method == "PUT" and write.id and write.id != found[0].id:
                 raise Invalid("The id in the resource is not that of the match.", expression=f"{write.type}.id")
             return Planned(write, found[0].id, found[0])
         if write.method == "DELETE":
@@ -168,7 +168,7 @@ class Writing:
         assert write.resource is not None
         if current is None and write.method == "PUT" and not self._may_choose_ids(write):
             raise _missing(write.type, plan.id)
-        if current is not None and not current.stored.deleted and _same(write.resource, current.stored):
+        if current is not None and not current.stored.deleted and await self._is_done(write, current):
             return Outcome(200, current.stored)
         index = self.extract({**write.resource, "id": plan.id})
         person = _person(write.resource, index)
@@ -177,6 +177,17 @@ class Writing:
         before = self.extract(parse(current.stored.body)) if current and current.stored.body else None
         category = classify(write.resource)
         return Change(key, write.type, plan.id, write.resource, person, custodian, category, index, current, before)
+
+    async def _is_done(self, write: Write, current: Current) -> bool:
+        """Whether it would change nothing; a creation that was carried out before and changed since is done, too."""
+        assert write.resource is not None
+        if _same(write.resource, current.stored):
+            return True
+        if write.method != "POST":
+            return False
+        earlier = await store.earlier_bodies(self.connection, current.key)
+        mine = _content(write.resource, current.stored.id)
+        return any(_content(parse(body), current.stored.id) == mine for body in earlier)
 
     async def _judge_delete(self, plan: Planned, current: Current | None) -> Change | Outcome:
         if current is None:

@@ -4,6 +4,9 @@ Ids, so that a repeated load ends in the same state:
   1. the resource's own id;
   2. else the UUID of the entry's fullUrl (urn:uuid:...);
   3. else a UUID made from the custodian, the entry's text and which occurrence of it this is in its bundle.
+
+An entry to be created (POST) that was created before is left as it is now, even if it was changed since; one to be
+put, and single resources, bring the record to what they say.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ class Request(msgspec.Struct):
 
 class Entry(msgspec.Struct):
     fullUrl: str = ""
-    resource: msgspec.Raw | None = None
+    resource: msgspec.Raw = msgspec.Raw(b"")
     request: Request | None = None
 
 
@@ -146,9 +149,9 @@ def _of_entry(entry: Entry, custodian: str, met: Counter[bytes]) -> Write:
     if method == "DELETE":
         resource_type, _, resource_id = target.partition("/")
         return Write("DELETE", resource_type, resource_id or None, condition=condition)
-    if entry.resource is None:
-        raise Invalid("The entry has no resource.", expression="resource", code="required")
     text = bytes(entry.resource)
+    if not text:
+        raise Invalid("The entry has no resource.", expression="resource", code="required")
     resource = _read(text)
     resource_type = resource["resourceType"]
     named = _named_id(resource, target, entry.fullUrl)
@@ -156,8 +159,6 @@ def _of_entry(entry: Entry, custodian: str, met: Counter[bytes]) -> Write:
         named = _made_id(custodian, text, met[text])
         met[text] += 1
     resource["id"] = named
-    if condition is None:
-        method = "PUT"  # also for POST: loaded again, it must meet what it made the first time
     full_url = entry.fullUrl or None
     return Write(method, resource_type, named, resource, condition=condition, full_url=full_url, keep_id=True)
 

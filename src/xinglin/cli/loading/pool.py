@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
 import signal
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
 
 from xinglin.cli.loading.report import Refusal, Report
 from xinglin.cli.loading.sources import Unit
@@ -49,8 +50,11 @@ class Pool:
             size = unit.size
             while not (worker := self._free(size)):
                 yield from self._reports()
-            worker.pipe.send(unit)
             worker.sizes.append(size)
+            try:
+                worker.pipe.send(unit)
+            except OSError:
+                yield _received(worker)  # it ended: its last word says why
         while self._busy():
             yield from self._reports()
 
@@ -68,17 +72,23 @@ class Pool:
         busy = self._busy()
         for pipe in wait(list(busy)):
             worker = busy[pipe]  # type: ignore[index]
-            try:
-                result = worker.pipe.recv()
-            except (EOFError, ConnectionResetError) as error:
-                raise Problem(
-                    "A worker process ended unexpectedly; the bundle it worked on was not stored.",
-                    remedy="If memory ran out, use fewer --workers. Then run the same command again: it goes on.",
-                ) from error
-            if isinstance(result, Exception):
-                raise result
             worker.sizes.pop(0)
-            yield result
+            yield _received(worker)
+
+
+def _received(worker: _Worker) -> Report:
+    """The next report of a worker; raises what it ended with."""
+    try:
+        result = worker.pipe.recv()
+    except (EOFError, ConnectionResetError) as error:
+        raise Problem(
+            "A worker process ended unexpectedly; the bundle it worked on was not stored.",
+            remedy="If memory ran out, use fewer --workers. Then run the same command again: it goes on.",
+        ) from error
+    if isinstance(result, Exception):
+        raise result
+    assert isinstance(result, Report)
+    return result
 
 
 @contextmanager
@@ -114,6 +124,8 @@ def _work(settings: Settings, names: dict[str, str], pipe: Connection) -> None:
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
     except Exception as error:
+        if os.environ.get("XINGLIN_DEBUG"):
+            traceback.print_exc()
         _tell(pipe, error)
 
 
@@ -130,9 +142,8 @@ async def _serve(settings: Settings, names: dict[str, str], pipe: Connection) ->
 
 def _tell(pipe: Connection, error: Exception) -> None:
     """Hand the parent what went wrong, in a form that travels."""
-    known: Any = (
-        Problem(issues=error.issues) if isinstance(error, Problem) else Problem(f"{type(error).__name__}: {error}")
-    )
+    text = f"A worker failed: {type(error).__name__}: {error}"
+    known = Problem(issues=error.issues) if isinstance(error, Problem) else Problem(text)
     try:
         pipe.send(known)
     except OSError:

@@ -2,6 +2,9 @@
 SELECT key, type, id, version, updated, body, deleted, person, custodian, category
 FROM resource WHERE key = ANY($1::bigint[]) ORDER BY key FOR UPDATE;
 
+-- name: earlier
+SELECT body FROM history WHERE key = $1 AND NOT deleted ORDER BY version DESC LIMIT 100;
+
 -- name: supersede
 -- Keep the version that is being replaced, and take its rows out of the indexes. Token rows go by their full key.
 WITH kept AS (
@@ -28,9 +31,11 @@ FROM unnest($1::bigint[], $2::integer[], $3::boolean[], $4::bigint[], $5::bigint
 WHERE r.key = n.key;
 
 -- name: insert
+-- In the order of keys: transactions that create the same resources wait for each other, and do not deadlock.
 INSERT INTO resource (key, type, version, deleted, person, custodian, category, date, date_end, updated, present, id, body)
 SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::integer[], $4::boolean[], $5::bigint[], $6::bigint[], $7::integer[],
-                     $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::text[], $13::bytea[]);
+                     $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::text[], $13::bytea[])
+ORDER BY 1;
 
 -- name: index
 -- All index rows of a transaction, and its lines of the change feed, in one statement.

@@ -35,6 +35,11 @@ def _current(row: Any) -> Current:
     return Current(row["key"], stored, row["person"], row["custodian"], row["category"])
 
 
+async def earlier_bodies(connection: Connection, key: int) -> list[bytes]:
+    """The superseded versions' texts, newest first, a hundred at most."""
+    return [row["body"] for row in await connection.fetch(SQL.earlier, key)]
+
+
 async def commit(connection: Connection, changes: Sequence[Change], now: int) -> list[Stored]:
     """Store the changes (each key once) as versions of the time `now`; returns them as stored, in the given order."""
     stored = [_version(change, now) for change in changes]
