@@ -20,7 +20,7 @@ from xinglin.core.rest.exchange import Answer, Call, Header, Receive
 from xinglin.core.rest.gate import Records
 from xinglin.core.rest.negotiation import check_accept
 from xinglin.core.rest.presentation import PLAIN, Presentation, indented, presentation
-from xinglin.core.rest.routing import MethodNotAllowed, Operation, Routes
+from xinglin.core.rest.routing import Operation, Routes
 from xinglin.core.rest.table import INTERACTIONS, OPERATIONS
 from xinglin.kernel.errors import Invalid
 
@@ -57,8 +57,8 @@ class Door:
         except Disconnected:
             return
         except Exception as error:
-            answer = failed(error)
-        await _deliver(answer, scope["method"], headers, send)
+            answer = outcomes.failed(error)
+        await deliver(answer, scope["method"], headers, send)
 
     async def answer(self, call: Call) -> Answer:
         """Answer a call; raises what its interaction raises. A batch sends its entries through here too."""
@@ -90,16 +90,6 @@ def split_path(path: str) -> tuple[str, ...]:
     return segments
 
 
-def failed(error: Exception) -> Answer:
-    """The answer to an error: what to mend, or 500 with a number for the log."""
-    problem = outcomes.problem_of(error)
-    if problem is None:
-        return outcomes.unexpected(error)
-    if isinstance(problem, MethodNotAllowed):
-        return outcomes.refusal(problem, ((b"allow", ", ".join(problem.allowed).encode()),))
-    return outcomes.refusal(problem)
-
-
 def _shown(answer: Answer, shown: Presentation) -> Answer:
     body = answer.body
     if answer.resource_body:
@@ -111,7 +101,8 @@ def _shown(answer: Answer, shown: Presentation) -> Answer:
     return replace(answer, body=body)
 
 
-async def _deliver(answer: Answer, method: str, asked: Mapping[bytes, bytes], send: Send) -> None:
+async def deliver(answer: Answer, method: str, asked: Mapping[bytes, bytes], send: Send) -> None:
+    """Send an answer; `asked` are the request's headers."""
     body, headers = answer.body, [*SECURITY, *answer.headers]
     if body:
         headers.append((b"content-type", answer.content_type))

@@ -87,8 +87,8 @@ def moment_range(text: str, name: str) -> tuple[int, int]:
 def _bounds(*parts: str | None) -> tuple[datetime, datetime]:
     year, month, day, hour, minute, second, fraction, zone = parts
     micros = int((fraction or "0").ljust(6, "0")[:6])
-    numbers = [int(part or usual) for part, usual in ((month, 1), (day, 1), (hour, 0), (minute, 0), (second, 0))]
-    low = datetime(int(year or 0), *numbers, micros, tzinfo=_zone(zone))  # type: ignore[arg-type]
+    date = (int(year or 0), int(month or 1), int(day or 1))
+    low = datetime(*date, int(hour or 0), int(minute or 0), int(second or 0), micros, _zone(zone))
     if fraction is not None:
         step = timedelta(microseconds=10 ** max(0, 6 - len(fraction)))
     elif second is not None or minute is not None:

@@ -12,6 +12,7 @@ import asyncpg
 import orjson
 
 from xinglin.core.rest.exchange import Answer, Header
+from xinglin.core.rest.routing import MethodNotAllowed
 from xinglin.kernel.errors import Conflict, Issue, Problem, TooCostly
 
 log = logging.getLogger(__name__)
@@ -30,11 +31,12 @@ def operation_outcome(issues: Sequence[Issue]) -> bytes:
 
 
 def _row(issue: Issue) -> dict[str, Any]:
-    diagnostics = f"{issue.text} {issue.remedy}" if issue.remedy else issue.text
+    ended = issue.text if issue.text.endswith((".", "!", "?")) else f"{issue.text}."
+    diagnostics = f"{ended} {issue.remedy}" if issue.remedy else ended
     row: dict[str, Any] = {
         "severity": issue.severity,
         "code": issue.code,
-        "diagnostics": _sayable(diagnostics) or "No more is known.",
+        "diagnostics": _sayable(diagnostics),
     }
     if issue.expression:
         row["expression"] = [_sayable(issue.expression)]
@@ -82,15 +84,28 @@ class Unavailable(Problem):
     default_code = "transient"
 
 
-def unexpected(error: Exception) -> Answer:
-    """500 with a number that finds the log entry. The entry names places, never values: those may be patient data."""
-    number = token_hex(6)
-    places = "".join(traceback.format_tb(error.__traceback__))
-    log.error("unexpected %s, reference %s\n%s", type(error).__name__, number, places)
-    issue = Issue(
-        "exception", f"The node failed on this request. Reference: {number}.", remedy="Give this number to its operator."
-    )
-    return Answer(500, operation_outcome([issue]), resource_body=False)
+def failed(error: Exception) -> Answer:
+    """The answer to an error: what to mend, or 500 with a number for the log."""
+    problem = problem_of(error)
+    if problem is None:
+        return refusal(Unforeseen.logged(error))
+    if isinstance(problem, MethodNotAllowed):
+        return refusal(problem, ((b"allow", ", ".join(problem.allowed).encode()),))
+    return refusal(problem)
+
+
+class Unforeseen(Problem):
+    """500: nobody thought of this. The log entry names places, never values: those may be patient data."""
+
+    status = 500
+    default_code = "exception"
+
+    @classmethod
+    def logged(cls, error: Exception) -> Unforeseen:
+        number = token_hex(6)
+        places = "".join(traceback.format_tb(error.__traceback__))
+        log.error("unexpected %s, reference %s\n%s", type(error).__name__, number, places)
+        return cls(f"The node failed on this request. Reference: {number}.", remedy="Give this number to its operator.")
 
 
 def placed(problem: Problem, place: str, element: str = "") -> Problem:

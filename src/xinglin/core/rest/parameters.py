@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import parse_qsl
 
-import orjson
-
 from xinglin.core.rest.body import json_body
 from xinglin.core.rest.exchange import Answer, Call, shortened
 from xinglin.core.rest.presentation import OWN_PARAMETERS
@@ -64,4 +62,4 @@ def one(found: Arguments, name: str) -> Any | None:
 
 def parameters_answer(name: str, value_name: str, value: Any) -> Answer:
     body = {"resourceType": "Parameters", "parameter": [{"name": name, value_name: value}]}
-    return Answer(200, orjson.dumps(body), resource_body=False)
+    return Answer(200, decode.encode(body), resource_body=False)

@@ -95,7 +95,9 @@ class Routes:
         operation = self._by_name.get(name)
         if operation is None:
             raise NotFound(
-                f"There is no operation ${shortened(name)}.", code="not-supported", remedy=_like(name, self._by_name, "$")
+                f"There is no operation ${shortened(name)}.",
+                code="not-supported",
+                remedy=_like(name, self._by_name, "$"),
             )
         level = _level(place)
         own = operation.types
@@ -143,9 +145,7 @@ def shape_of(segments: Sequence[str]) -> str:
         case [_, name, "_search"]:
             known_type(name)
             return _compartment(segments)
-    raise NotFound(
-        "There is nothing at this address.", remedy="Addresses are [base]/[type]/[id]; see [base]/metadata."
-    )
+    raise NotFound("There is nothing at this address.", remedy="Addresses are [base]/[type]/[id]; see [base]/metadata.")
 
 
 def _compartment(segments: Sequence[str]) -> str:

@@ -22,13 +22,13 @@ MODES = ("create", "update", "delete", "profile")
 class _Parameter(msgspec.Struct):
     name: str = ""
     resource: msgspec.Raw = msgspec.Raw()
-    valueCode: str | None = None  # noqa: N815  FHIR's name
-    valueUri: str | None = None  # noqa: N815
-    valueCanonical: str | None = None  # noqa: N815
+    valueCode: str | None = None
+    valueUri: str | None = None
+    valueCanonical: str | None = None
 
 
 class _Envelope(msgspec.Struct):
-    resourceType: str = ""  # noqa: N815
+    resourceType: str = ""
     parameter: list[_Parameter] = []
 
 
@@ -40,7 +40,9 @@ async def validate(call: Call) -> Answer:
         raise Invalid(f"mode={mode[:40]} is not known.", remedy=f"Use one of {', '.join(MODES)}.")
     if asked.get("profile"):
         raise Invalid(
-            "This node does not check profiles yet.", code="not-supported", remedy="Leave `profile` out: structure is checked."
+            "This node does not check profiles yet.",
+            code="not-supported",
+            remedy="Leave `profile` out: structure is checked.",
         )
     if not raw:
         raise Invalid("There is nothing to check.", code="required", remedy="Send a resource, or Parameters.resource.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from xinglin.core.rest import outcomes
-from xinglin.core.rest.exchange import Answer, Call
+from xinglin.core.rest.exchange import Answer, Call, Header
 from xinglin.core.rest.gate import Outcome, Write
 from xinglin.core.rest.negotiation import if_match, version_headers
 from xinglin.core.rest.presentation import presentation
@@ -21,7 +21,7 @@ async def written(call: Call, write: Write) -> Answer:
 def answered(call: Call, outcome: Outcome) -> Answer:
     stored = outcome.stored
     if stored is None or stored.deleted:
-        headers = version_headers(stored) if stored else ()
+        headers: tuple[Header, ...] = version_headers(stored) if stored else ()
         if call.prefer().returns == "OperationOutcome":
             return Answer(200, outcomes.all_well("Deleted."), headers)
         return Answer(204, b"", headers)
@@ -44,7 +44,9 @@ def condition(call: Call) -> str:
     _, criteria = presentation(call.query)
     if not criteria:
         raise PreconditionFailed(
-            "A conditional interaction needs search criteria.", code="required", remedy=f"Use {call.type}?identifier=..."
+            "A conditional interaction needs search criteria.",
+            code="required",
+            remedy=f"Use {call.type}?identifier=...",
         )
     return criteria
 

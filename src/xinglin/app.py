@@ -1,0 +1,203 @@
+"""The application. A request's journey:
+
+    granian -> Application -> who is asking (Doorkeeper) -> /fhir:  Records -> core.rest.Door -> bytes
+                                                         -> pages: Starlette -> xinglin.web
+
+The FHIR door stands beside Starlette, not behind it: a read by id costs what it must, and every answer of the door,
+also the last resort, is an OperationOutcome. Pages answer errors with pages.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request, cookie_parser
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Mount
+
+from xinglin import web
+from xinglin.access.identity import Caller, Doorkeeper, cookie_name, cookie_settings
+from xinglin.access.records import House, Records
+from xinglin.core.rest import outcomes
+from xinglin.core.rest.door import Door, deliver
+from xinglin.kernel.config import Settings, load
+from xinglin.kernel.errors import NotFound, Problem, TooLarge
+from xinglin.ui.assets import static_files
+
+log = logging.getLogger(__name__)
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+FHIR: Final = "/fhir"
+FORM_BYTES: Final = 1 << 20  # a page's form; records come in by /fhir
+NOBODY: Final = Caller()
+_SAFE: Final = frozenset({"GET", "HEAD"})
+_OWN_SITE: Final = (b"same-origin", b"none")
+
+
+def application() -> Application:
+    """What a server process runs; settings come from the environment."""
+    return Application(load())
+
+
+class Application:
+    """The ASGI application of one process.
+
+    `house` may be handed in open (tests); then whoever opened it closes it.
+    """
+
+    def __init__(self, settings: Settings, house: House | None = None) -> None:
+        self.settings = settings
+        self.house = house
+        self.doorkeeper: Doorkeeper | None = None
+        self.door = Door(settings.public_base + FHIR, max_body=settings.max_body_mb << 20)
+        self.pages = Starlette(
+            routes=_routes(),
+            exception_handlers=_exception_handlers(),
+            lifespan=self._lifespan,
+            max_body_size=FORM_BYTES,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.pages(scope, receive, send)  # the lifespan; nothing else is served
+            return
+        path = scope["path"]
+        if path.startswith(FHIR) and path[5:6] in ("", "/"):
+            await self._fhir(scope, receive, send)
+        else:
+            await self._page(scope, receive, send)
+
+    async def _fhir(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["root_path"] = FHIR
+        state = scope.setdefault("state", {})
+        try:
+            caller = await self._recognise(scope)
+            state["records"] = self._records(scope, caller)
+        except Exception as error:
+            await deliver(outcomes.failed(error), scope["method"], dict(scope["headers"]), send)
+            return
+        await self.door(scope, receive, send)
+
+    def _records(self, scope: Scope, caller: Caller) -> Records | None:
+        """The gate for this caller. A session's cookie counts only for what our own pages send: no forged writes."""
+        if caller.principal is None or self.house is None:
+            return None
+        if caller.session is not None and scope["method"] not in _SAFE:
+            origin = dict(scope["headers"]).get(b"sec-fetch-site", b"none")
+            if origin not in _OWN_SITE:
+                return None
+        return Records(self.house, caller.principal)
+
+    async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
+        state = scope.setdefault("state", {})
+        caller = NOBODY
+        if not scope["path"].startswith("/static/"):
+            try:
+                caller = await self._recognise(scope)
+            except Problem as problem:
+                response = await _problem_page(Request(scope), problem)
+                await response(scope, receive, send)
+                return
+        state["principal"], state["session"] = caller.principal, caller.session
+        await self.pages(scope, receive, self._forgetting(send) if caller.forget_cookie else send)
+
+    def _forgetting(self, send: Send) -> Send:
+        """Clear a session cookie that signs nobody in, unless the answer sets a new one."""
+        name = cookie_name(self.settings.cookies_secure)
+        response = Response()
+        response.delete_cookie(name, **cookie_settings(self.settings.cookies_secure))
+        cleared = [header for header in response.raw_headers if header[0] == b"set-cookie"]
+
+        async def forgetting(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                headers = list(message.get("headers", ()))
+                own = name.encode() + b"="
+                if not any(key.lower() == b"set-cookie" and value.startswith(own) for key, value in headers):
+                    message = {**message, "headers": headers + cleared}
+            await send(message)
+
+        return forgetting
+
+    async def _recognise(self, scope: Scope) -> Caller:
+        """Who is asking, by bearer token or session cookie."""
+        authorization: str | None = None
+        cookies: list[str] = []
+        language = ""
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                authorization = value.decode("latin-1")
+            elif name == b"cookie":
+                cookies.append(value.decode("latin-1"))
+            elif name == b"accept-language":
+                language = value.decode("latin-1")
+        if authorization is None and not cookies:
+            return NOBODY
+        assert self.doorkeeper is not None, "the lifespan has not started"
+        jar = cookie_parser("; ".join(cookies)) if cookies else {}
+        language = jar.get("xl_lang", language) or self.settings.language
+        return await self.doorkeeper.recognise(authorization, jar, language)
+
+    @asynccontextmanager
+    async def _lifespan(self, pages: Starlette) -> AsyncIterator[None]:
+        own = None
+        if self.house is None:
+            own = self.house = await House.open(self.settings)
+        self.doorkeeper = Doorkeeper(
+            self.house.database,
+            session_hours=self.settings.session_hours,
+            secure=self.settings.cookies_secure,
+        )
+        pages.state.house = self.house
+        pages.state.settings = self.settings
+        pages.state.doorkeeper = self.doorkeeper
+        pages.state.zone = ZoneInfo(self.settings.zone)
+        try:
+            yield
+        finally:
+            await self.doorkeeper.close()
+            if own is not None:
+                await own.close()
+
+
+def _routes() -> Sequence[BaseRoute]:
+    routes = getattr(web, "routes", None)
+    static: Mount = static_files()
+    return [static, *(routes() if routes else ())]
+
+
+def _exception_handlers() -> dict[Any, Any]:
+    """Every error of a page is a page; the last resort shows a number that finds the log entry."""
+    return {Problem: _problem_page, HTTPException: _http_page, Exception: _last_resort}
+
+
+async def _problem_page(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    page = getattr(web, "problem_page", None)
+    if page is not None:
+        response: Response = page(request, error)
+        return response
+    return PlainTextResponse(str(error), error.status)
+
+
+async def _http_page(request: Request, error: Exception) -> Response:
+    """What Starlette itself refuses: no such page, a wrong method, a form too large."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 413:
+        return await _problem_page(request, TooLarge("The form is too large.", remedy="Send less at once."))
+    if error.status_code == 404:
+        return await _problem_page(request, NotFound("There is no such page.", remedy="Go back, or start from home."))
+    return PlainTextResponse(error.detail, error.status_code, error.headers)
+
+
+async def _last_resort(request: Request, error: Exception) -> Response:
+    problem = outcomes.problem_of(error) or outcomes.Unforeseen.logged(error)
+    return await _problem_page(request, problem)

@@ -1,0 +1,63 @@
+"""batch: each entry on its own, through the door; and the fork to transaction (http.html#transaction)."""
+
+from __future__ import annotations
+
+from xinglin.core.rest import outcomes
+from xinglin.core.rest.body import json_body
+from xinglin.core.rest.bundles import STATUS_TEXT, bundle, response_entry
+from xinglin.core.rest.entries import PostedBundle, breathing, entry_call, numbered, posted_bundle, shows_resources
+from xinglin.core.rest.exchange import Answer, Call
+from xinglin.core.rest.transaction import transaction
+from xinglin.core.schema import decode
+from xinglin.kernel.errors import Invalid
+
+
+async def batch_or_transaction(call: Call) -> Answer:
+    call.records  # noqa: B018  refuse a stranger before reading the body
+    posted = posted_bundle(await json_body(call))
+    if posted.type == "transaction":
+        return await transaction(call, posted)
+    if posted.type == "batch":
+        return await _batch(call, posted)
+    raise Invalid(
+        f"A Bundle of type {posted.type[:40]!r} cannot be carried out.",
+        code="value",
+        expression="Bundle.type",
+        remedy="Use batch or transaction.",
+    )
+
+
+async def _batch(call: Call, posted: PostedBundle) -> Answer:
+    """Entries in order, each answered as it would be alone; one that fails does not stop the next."""
+    entries = []
+    for number in numbered(posted):
+        entries.append(await _entry(call, posted, number))
+        await breathing(number)
+    return Answer(200, bundle("batch-response", entries), resource_body=False)
+
+
+async def _entry(call: Call, posted: PostedBundle, number: int) -> bytes:
+    try:
+        entry = entry_call(call, posted, number)
+        if entry.call.method == "POST" and not entry.call.segments:
+            raise Invalid("A Bundle cannot stand inside a batch.", remedy="Post it on its own.")
+        answer = await call.door.answer(entry.call)
+    except Exception as error:
+        problem = outcomes.problem_of(error)
+        answer = outcomes.failed(outcomes.placed(problem, f"Bundle.entry[{number}]", "resource") if problem else error)
+        return response_entry(_response(answer, answer.body))
+    shown = shows_resources(call.prefer(), entry.call.method) or entry.call.segments[-1:][0].startswith("$")
+    return response_entry(_response(answer), answer.body if shown else b"", None)
+
+
+def _response(answer: Answer, outcome: bytes | None = None) -> bytes:
+    """`response` of an entry, from an answer's headers."""
+    headers = dict(answer.headers)
+    parts: dict[str, object] = {"status": STATUS_TEXT.get(answer.status, str(answer.status))}
+    if b"location" in headers:
+        parts["location"] = headers[b"location"].decode()
+    if b"etag" in headers:
+        parts["etag"] = headers[b"etag"].decode()
+    if outcome:
+        parts["outcome"] = decode.parse(outcome)
+    return decode.encode(parts)

@@ -1,0 +1,85 @@
+"""$everything: all that is known of a patient or an encounter, as one searchset joined from stored bytes.
+
+What the resources of the compartment point to beyond it (practitioners, organizations, medications) comes along.
+Everything is found through the gate: what the principal may not see is not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+from urllib.parse import quote
+
+from xinglin.core.rest.bundles import bundle, match_entry
+from xinglin.core.rest.exchange import Answer, Call
+from xinglin.core.rest.history import count_of, moment_range
+from xinglin.core.rest.parameters import Arguments, arguments, one
+from xinglin.core.rest.presentation import presentation
+from xinglin.core.rest.routing import known_type
+from xinglin.core.rest.search import PAGE_PARAMETER, page_links
+from xinglin.core.store.rows import Stored
+from xinglin.kernel.errors import Invalid
+
+PAGE: Final = 1000
+MOST: Final = 20_000  # resources of one answer without _count
+KNOWN: Final = frozenset({"start", "end", "_since", "_type", "_count", PAGE_PARAMETER})
+
+
+async def everything(call: Call) -> Answer:
+    asked = await arguments(call, KNOWN)
+    focus = await call.records.read(call.type, call.id)
+    count = one(asked, "_count")
+    query, following = _query(asked), one(asked, PAGE_PARAMETER)
+    matches: dict[str, Stored] = {} if following else {focus.reference: focus}
+    included: dict[str, Stored] = {}
+    most = count_of(str(count), PAGE, PAGE) if count is not None else MOST
+    while True:
+        page = await call.records.search(
+            None, _page_query(query, min(most, PAGE), following), compartment=(call.type, call.id)
+        )
+        matches.update((stored.reference, stored) for stored in page.matches)
+        included.update((stored.reference, stored) for stored in page.included)
+        following = page.next
+        if following is None or len(matches) >= most:
+            break
+    return _answer(call, list(matches.values()), _beyond(matches, included), following)
+
+
+def _answer(call: Call, matches: Sequence[Stored], beyond: Sequence[Stored], following: str | None) -> Answer:
+    shown, used = presentation(call.query)
+    show = None if shown.whole else shown
+    base = call.door.base
+    entries = [match_entry(base, stored, "match", show) for stored in matches]
+    entries += [match_entry(base, stored, "include", show) for stored in beyond]
+    total = len(matches) if following is None and PAGE_PARAMETER not in used else None
+    return Answer(
+        200, bundle("searchset", entries, total=total, links=page_links(call, used, following)), resource_body=False
+    )
+
+
+def _beyond(matches: dict[str, Stored], included: dict[str, Stored]) -> list[Stored]:
+    return [stored for reference, stored in included.items() if reference not in matches]
+
+
+def _query(asked: Arguments) -> str:
+    """The search behind it. start and end bound what has a date of care; the rest is not cut."""
+    parts = ["_include=*", "_total=none"]
+    types = [name for value in asked.get("_type", []) for name in _text(value).split(",") if name]
+    if types:
+        parts.append("_type=" + ",".join(known_type(name) for name in types))
+    since = one(asked, "_since")
+    if since is not None:
+        moment_range(_text(since), "_since")
+        parts.append("_lastUpdated=ge" + quote(_text(since)))
+    return "&".join(parts)
+
+
+def _page_query(query: str, count: int, following: str | None) -> str:
+    page = f"&{PAGE_PARAMETER}={quote(following, safe='')}" if following else ""
+    return f"{query}&_count={count}{page}"
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str | int):
+        raise Invalid("A parameter is not text.", code="value")
+    return str(value)
