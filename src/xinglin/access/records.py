@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Final
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 
 import asyncpg
 
@@ -33,7 +33,8 @@ from xinglin.core.schema.decode import encode
 from xinglin.core.search.execute import SearchResult
 from xinglin.core.search.execute import search as run_search
 from xinglin.core.search.extract import extract
-from xinglin.core.search.parse import Query, parse_query
+from xinglin.core.search.parse import parse
+from xinglin.core.search.query import Query
 from xinglin.core.store import read as store
 from xinglin.core.store.keys import TYPE_NUMBERS, key_of
 from xinglin.core.store.read import HistoryQuery, Version
@@ -154,7 +155,7 @@ class Records:
         """A page of a search; `query` is a query string. Raises Invalid for a query that cannot be understood."""
         if type == "AuditEvent" and compartment is None:
             return await self._search_log(query)
-        parsed = parse_query(type, query, compartment=compartment, strict=strict)
+        parsed = parse(query, type, within=compartment, lenient=not strict)
         async with self._audited("search", _target(type, parsed)) as touched:
             async with self.house.database.connection() as connection:
                 result = await self._run(connection, parsed, self.visible)
@@ -164,8 +165,8 @@ class Records:
             [row.stored for row in result.included],
             result.total,
             result.next,
-            list(parsed.warnings),
-            parsed.text,
+            list(parsed.issues),
+            urlencode(parsed.used),
         )
 
     async def visible_of(self, type: str, ids: Sequence[str]) -> list[Stored]:
@@ -232,8 +233,8 @@ class Records:
 
     async def _matches(self, connection: Connection, type: str, query: str) -> list[Stored]:
         """What a condition matches, as the principal sees it: two at most, since two are too many already."""
-        parsed = parse_query(type, f"{query}&_count=2", strict=True)
-        if not parsed.criteria:
+        parsed = parse(f"{query}&_count=2", type)
+        if not parsed.branches[0].conditions:
             raise Invalid("A condition needs a search parameter.", code="required", remedy="Say identifier=...")
         result = await self._run(connection, parsed, self.visible)
         return [row.stored for row in result.matches]
@@ -345,7 +346,7 @@ def _cursor(text: str | None) -> tuple[int, int, int] | None:
 
 def _target(type: str | None, query: Query) -> str:
     """What was searched: the type and the names of the parameters, never their values."""
-    names = ",".join(dict.fromkeys(query.names))
+    names = ",".join(dict.fromkeys(name for name, _ in query.used))
     return f"{type or '*'}?{names}" if names else f"{type or '*'}"
 
 
