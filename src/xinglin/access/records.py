@@ -24,7 +24,7 @@ from xinglin.access import audit
 from xinglin.access.audit import Access, AccessEntry
 from xinglin.access.consent import compile_consent, linked_people, store_grants
 from xinglin.access.house import House
-from xinglin.access.persons.terms import index_patients
+from xinglin.access.persons.index import index_patients
 from xinglin.access.policy import own_keys, visibility
 from xinglin.access.principal import Principal, Role
 from xinglin.access.writing import Outcome, Writing
