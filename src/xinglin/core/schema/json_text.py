@@ -76,14 +76,14 @@ def too_deep(text: bytes) -> bool:
         text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
     pieces = text.split(_QUOTE)[::2]
     brackets = b"".join(pieces).translate(_BRACKETS, _NOT_BRACKETS)
-    for _ in range(MAX_DEPTH):
+    for taken in range(1, MAX_DEPTH + 1):
         shorter = brackets.replace(b"()", b"")
-        if len(shorter) <= MAX_DEPTH:
+        if taken + len(shorter) // 2 <= MAX_DEPTH:
             return False
-        if len(shorter) == len(brackets):
+        if len(shorter) == len(brackets):  # malformed: what is left does not pair
             return brackets.count(b"(") > MAX_DEPTH
         brackets = shorter
-    return bool(brackets)
+    return True
 
 
 def may_hold_long_number(text: bytes) -> bool:

@@ -41,16 +41,19 @@ PATTERNS = {
     "time": _TIME,
 }
 
-# What every day of every year agrees on; 29 February is left to the slow pass.
-_COMMON_DAY = (
-    r"(?!0000)[0-9]{4}-(?:02-(?:0[1-9]|1[0-9]|2[0-8])"
+# Days that exist, as an expression: 29 February only where the year is divisible by 4 and not by 100, or is 2000.
+_DAY = (
+    r"(?:(?!0000)[0-9]{4}-(?:02-(?:0[1-9]|1[0-9]|2[0-8])"
     r"|(?:0[13-9]|1[0-2])-(?:0[1-9]|[12][0-9]|30)|(?:0[13578]|1[02])-31)"
+    r"|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|2000)-02-29)"
 )
-# Expressions that accept less than the rule, never more, and fast.
+_YEAR_OR_MONTH = r"(?!0000)[0-9]{4}(?:-(?:0[1-9]|1[0-2]))?"
+# Expressions for the fast pass: alone they accept less than the whole rule, never more.
 FAST_PATTERNS = {
     **PATTERNS,
-    "dateTime": rf"{_COMMON_DAY}(?:T{_TIME}{_ZONE})?|[0-9]{{3}}[1-9](?:-(?:0[1-9]|1[0-2]))?",
-    "instant": rf"{_COMMON_DAY}T{_TIME}{_ZONE}",
+    "date": rf"{_DAY}|{_YEAR_OR_MONTH}",
+    "dateTime": rf"{_DAY}(?:T{_TIME}{_ZONE})?|{_YEAR_OR_MONTH}",
+    "instant": rf"{_DAY}T{_TIME}{_ZONE}",
 }
 
 _EXAMPLES = {

@@ -2,7 +2,7 @@
 
 What a struct accepts, the slow pass (`core.validation.structure`) accepts; what it refuses, the slow pass looks
 at again and has the last word. So a struct may be stricter than FHIR where the exact rule is slow and its use
-rare (null in an array of primitives, `_value` beside a choice, 29 February), and never laxer.
+rare (null in an array of primitives, `_value` beside a choice), and never laxer.
 
 A choice `value[x]` becomes one field per type. What msgspec cannot say is in a `__post_init__` written per
 struct: one choice at most, whitespace in URIs and codes, reference targets, required bindings, narratives.
