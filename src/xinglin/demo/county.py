@@ -27,6 +27,7 @@ from xinglin.demo.vaccines import (
     INFLUENZA_MONTH,
     INFLUENZA_SHARE,
     SCHEDULE,
+    due,
 )
 from xinglin.demo.visits import Story
 from xinglin.kernel.errors import Invalid
@@ -170,11 +171,11 @@ def _vaccinate(life: Life, charts: list[Chart], dice: Dice, person: Person, end:
     chart = next((c for c in charts if c.prefix == centre), charts[0])
     if life.age < CHILDHOOD_YEARS:
         for dose in SCHEDULE:
-            day = life.birth + int(dose.months * DAYS_PER_YEAR / 12) + (dice.between(0, 12) if dose.months else 0)
+            day = due(person.birth, dose.months).toordinal() + dice.between(3, 15) if dose.months else life.birth
             if dose.born_from <= person.birth < dose.born_before and day <= end and dice.chance(VACCINATED):
                 chart.immunization(dose.vaccine, day, dose.number, dose.of)
-    elif life.age >= INFLUENZA_FROM_AGE + 5:
+    elif life.age >= INFLUENZA_FROM_AGE:
         for year in range(date.fromordinal(life.start).year, date.fromordinal(end).year + 1):
             day = date(year, INFLUENZA_MONTH, 8).toordinal() + dice.between(0, 40)
-            if life.start <= day <= end and dice.chance(INFLUENZA_SHARE):
+            if life.start <= day <= end and life.years_at(day) >= INFLUENZA_FROM_AGE and dice.chance(INFLUENZA_SHARE):
                 chart.immunization("Flu", day, 1, 1)

@@ -52,7 +52,7 @@ SUGAR_UNTREATED = (8.3, 0.8)
 SUGAR_DRIFT_A_YEAR = 0.08
 LDL_WHEN_TREATED = (4.1, 0.35)
 RATE_AT_25, RATE_LOST_A_YEAR, RATE_SPREAD, RATE_LEAST = 116.0, 0.8, 7.0, 67.0
-RATE_IN_CKD, RATE_LOST_IN_CKD = (44.0, 4.5), 1.2
+RATE_IN_CKD, RATE_LOST_IN_CKD, RATE_MOST_IN_CKD = (44.0, 4.5), 1.2, 57.0
 HAEMOGLOBIN_LOST_IN_CKD = 12.0
 BMI_MEAN, BMI_SPREAD, BMI_MORE = (23.6, 2.4, {"diabetes": 1.4, "hypertension": 0.8})
 DAILY = {"systolic": 4.0, "diastolic": 3.0, "pulse": 5.0, "weight": 0.5, "sugar": 0.12, "glucose": 0.3, "rate": 1.3}
@@ -248,6 +248,8 @@ class Life:
         noise, female, years = self.dice.normal, self.person.female, self.years_at(day)
         lost = RATE_LOST_IN_CKD if "ckd" in self.onset else 0.3
         rate = self.rate + lost * (self.end - day) / DAYS_PER_YEAR + noise() * DAILY["rate"]
+        if "ckd" in self.onset:  # found out at a follow-up: before it the rate was not yet low, after it never normal
+            rate = min(rate, RATE_MOST_IN_CKD) if "ckd" in self.regimen else max(rate, RATE_LEAST)
         value = physiology.creatinine(rate, years, female)
         short = max(0.0, 60 - rate) / 10
         return {

@@ -22,6 +22,7 @@ COMMON = """
 """
 SEVERAL_READINGS = "单shan 解xie 查zha 仇qiu 区ou 朴piao 盖ge 覃qin 乐yue 尉迟yuchi"
 TWO_CHARACTERS = "欧阳ouyang 上官shangguan 司马sima 诸葛zhuge"
+CUT_SHORT = "欧ou 上shang 司si 诸zhu 尉yu"  # what a clerk makes of a surname of two characters
 RARE_CHARACTERS = "禤xuan 逄pang 亓qi 昝zan"
 WEIGHT_OF_THE_UNUSUAL = 0.3
 
@@ -83,7 +84,7 @@ def _surname_table() -> list[tuple[str, float]]:
 
 SURNAMES = weighted(_surname_table())
 SURNAME_PINYIN: dict[str, str] = dict(
-    _split(e) for e in f"{COMMON} {SEVERAL_READINGS} {TWO_CHARACTERS} {RARE_CHARACTERS}".split()
+    _split(e) for e in f"{COMMON} {SEVERAL_READINGS} {TWO_CHARACTERS} {RARE_CHARACTERS} {CUT_SHORT}".split()
 )
 GIVEN_PINYIN: dict[str, str] = {}
 HOMOPHONES: dict[str, str] = {}
@@ -93,6 +94,8 @@ for _entry in READINGS.split():
         GIVEN_PINYIN[_character] = _sound
         HOMOPHONES[_character] = _entry[len(_sound) :].replace(_character, "")
 TRADITIONAL_OF = str.maketrans({pair[0]: pair[1] for pair in TRADITIONAL.split()})
+SURNAME_PINYIN |= {han.translate(TRADITIONAL_OF): sound for han, sound in SURNAME_PINYIN.items()}
+GIVEN_PINYIN |= {han.translate(TRADITIONAL_OF): sound for han, sound in GIVEN_PINYIN.items()}
 
 
 def given_name(dice: Dice, female: bool, year: int) -> str:

@@ -25,6 +25,7 @@ CHILDREN_OF_A_COUPLE = weighted([(0, 17.0), (1, 40.0), (2, 37.0), (3, 6.0)])
 MORTALITY = ((0, 0.0004), (40, 0.0015), (60, 0.008), (70, 0.021), (80, 0.065), (90, 0.16))
 SHARE_CURRENTLY_PREGNANT = 0.06
 SHARE_TWINS = 0.02
+DAYS_TO_GO = (5, 195)  # of a pregnancy that goes on today: far enough along to have been seen once
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,7 @@ def _expecting(dice: Dice, drafts: list[_Draft], block: int, today: date) -> Non
         youngest = max((d.birth for d in drafts if d.mother == place), default=date.min)
         able = draft.female and 20 <= years < 41 and (today - youngest).days > 500
         if able and (sure or dice.chance(SHARE_CURRENTLY_PREGNANT)):
-            draft.due, sure = today + timedelta(days=dice.between(5, 215)), False
+            draft.due, sure = today + timedelta(days=dice.between(*DAYS_TO_GO)), False
 
 
 def _death(dice: Dice, birth: date, today: date, years: int) -> date | None:

@@ -46,6 +46,7 @@ class Dose:
 
 
 CHANGE = date(2025, 1, 1)
+INFLUENZA_FROM_AGE, INFLUENZA_SHARE, INFLUENZA_MONTH = 60, 0.45, 10
 
 
 def _doses(vaccine: str, *months: int, born_from: date = date.min, born_before: date = date.max) -> list[Dose]:
@@ -64,7 +65,12 @@ SCHEDULE: tuple[Dose, ...] = tuple(
         key=lambda dose: dose.months,
     )
 )  # fmt: skip
-INFLUENZA_FROM_AGE, INFLUENZA_SHARE, INFLUENZA_MONTH = 60, 0.45, 10
+
+
+def due(birth: date, months: int) -> date:
+    """The day a child has completed so many months."""
+    year, month = divmod(birth.month - 1 + months, 12)
+    return date(birth.year + year, month + 1, min(birth.day, 28))
 
 
 def _vaccine(key: str) -> Resource:
