@@ -32,9 +32,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     rounds = parser.parse_args().rounds
     texts = by_type(synthea() if (SHARED / "data/synthea").is_dir() else own_observations())
-    print(
-        f"{'type':22}{'bytes':>7}{'orjson':>9}{'msgspec':>9}{'parse':>9}{'check':>9}{'read':>9}{'slow':>9}   us/resource"
-    )
+    print(f"{'type':22}{'bytes':>7}{'orjson':>9}{'msgspec':>9}{'parse':>9}{'check':>9}{'read':>9}{'slow':>9}  us each")
     for name, sample in texts.items():
         parsed = [decode.parse(text) for text in sample]
         figures = [

@@ -18,10 +18,12 @@ from xinglin.core.schema import structs
 from xinglin.core.schema.definitions import resource_types
 from xinglin.core.schema.json_text import (
     MAX_BYTES,
+    MAX_DEPTH,
     encode,
     may_hide_keys,
     may_hold_long_number,
     parse,
+    parse_canonical,
     too_deep,
 )
 from xinglin.core.validation import structure
@@ -52,8 +54,8 @@ def check(raw: bytes | memoryview, *, expected_type: str | None = None, max_byte
 def read(raw: bytes | memoryview, *, expected_type: str | None = None, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
     """Parse and check: the values of a resource of sound structure."""
     text = raw if isinstance(raw, bytes) else bytes(raw)
-    resource = parse(text, max_bytes=max_bytes)
-    if not _is_sound(text, expected_type):
+    resource, canonical = parse_canonical(text, max_bytes)
+    if not _is_sound(text, expected_type, canonical):
         _refuse(resource, expected_type)
     return resource
 
@@ -66,58 +68,67 @@ def _refuse(resource: dict[str, Any], expected_type: str | None) -> None:
         raise Unprocessable(issues=errors)
 
 
-def _is_sound(text: bytes, expected_type: str | None) -> bool:
-    """The fast pass: True is certain, False means look again."""
-    if too_deep(text) or may_hold_long_number(text):
+def _is_sound(text: bytes, expected_type: str | None, canonical: bytes | None = None) -> bool:
+    """The fast pass: True is certain, False means look again. A canonical text tells that `parse` took the text."""
+    parsed = canonical is not None
+    if not parsed and (_many_levels(text) or may_hold_long_number(text)):
+        return False
+    if canonical is not None and _empty_object(canonical):
         return False
     try:
-        decoded = _sound_struct(text)
+        decoded = _sound_struct(text, parsed)
         return decoded is not None and (expected_type is None or decoded.resourceType == expected_type)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return False
 
 
-def _sound_struct(text: bytes) -> Any:
+def _many_levels(text: bytes) -> bool:
+    """Whether to fear for the depth: a typed decode takes no array in an array, so objects are half of all levels."""
+    return text.count(b"{") >= MAX_DEPTH // 2 and too_deep(text)
+
+
+def _sound_struct(text: bytes, parsed: bool) -> Any:
     """The resource as its struct, its inner resources checked; None or an exception where there is doubt."""
     head = _head(text)
     resource_type = head[1].decode() if head else _type_of(text).resourceType
     if resource_type not in _RESOURCE_TYPES:
         return None
     struct = structs.decoder(resource_type).decode(text)
-    canonical = _write(struct)
-    if may_hide_keys(text, canonical) or _empty_object(canonical):
-        return None
-    return struct if _inner_sound(resource_type, struct) else None
+    if not parsed:
+        canonical = _write(struct)
+        if may_hide_keys(text, canonical) or _empty_object(canonical):
+            return None
+    return struct if _inner_sound(resource_type, struct, parsed) else None
 
 
-def _inner_sound(resource_type: str, struct: Any) -> bool:
+def _inner_sound(resource_type: str, struct: Any, parsed: bool) -> bool:
     if resource_type == "Bundle":
-        return _entries_sound(struct)
+        return _entries_sound(struct, parsed)
     if resource_type == "Parameters":
-        return all(_sound_struct(bytes(raw)) is not None for raw in _parameter_resources(struct.parameter))
+        return all(_sound_struct(bytes(raw), parsed) is not None for raw in _parameter_resources(struct.parameter))
     contained = getattr(struct, "contained", UNSET)
-    return contained is UNSET or _contained_sound(contained)
+    return contained is UNSET or _contained_sound(contained, parsed)
 
 
-def _contained_sound(contained: list[msgspec.Raw]) -> bool:
+def _contained_sound(contained: list[msgspec.Raw], parsed: bool) -> bool:
     """Contained resources hold none themselves and have ids that differ."""
     ids = set()
     for raw in contained:
-        struct = _sound_struct(bytes(raw))
+        struct = _sound_struct(bytes(raw), parsed)
         if struct is None or getattr(struct, "contained", UNSET) is not UNSET or struct.id is UNSET:
             return False
         ids.add(struct.id)
     return len(ids) == len(contained)
 
 
-def _entries_sound(bundle: Any) -> bool:
+def _entries_sound(bundle: Any, parsed: bool) -> bool:
     """Each entry's resource is sound; no two entries have the same fullUrl or, without one, the same identity."""
     names: list[object] = []
     for entry in () if bundle.entry is UNSET else bundle.entry:
         outcome = entry.response.outcome if entry.response is not UNSET else UNSET
-        if outcome is not UNSET and _sound_struct(bytes(outcome)) is None:
+        if outcome is not UNSET and _sound_struct(bytes(outcome), parsed) is None:
             return False
-        struct = _sound_struct(bytes(entry.resource)) if entry.resource is not UNSET else None
+        struct = _sound_struct(bytes(entry.resource), parsed) if entry.resource is not UNSET else None
         if struct is None and entry.resource is not UNSET:
             return False
         if entry.fullUrl is not UNSET:

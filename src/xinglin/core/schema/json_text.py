@@ -27,8 +27,8 @@ _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _BRACKETS = bytes.maketrans(b"[]{}", b"()()")
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-_DIGITS = bytes.maketrans(b"123456789E", b"000000000e")
-_LONG_RUN = b"0" * (MAX_DIGITS // 2 - 6)
+_DIGITS = bytes.maketrans(b"123456789.E", b"0000000000e")
+_LONG_RUN = b"0" * (MAX_DIGITS - 16)  # what a longer number has even when "e+9999" follows
 _TINY = re.compile(rb"0e-0000*[,}\]\s]").search
 _LONG_INTEGER = re.compile(rb"[0-9]{%d}" % (MAX_DIGITS + 1)).search
 _POSITION = re.compile(r"\(byte (\d+)\)")
@@ -36,7 +36,11 @@ _POSITION = re.compile(r"\(byte (\d+)\)")
 
 def parse(raw: bytes | memoryview, *, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
     """The JSON object as plain values, decimals as `Decimal`. Raises Invalid, or TooLarge beyond max_bytes."""
-    text = raw if isinstance(raw, bytes) else bytes(raw)
+    return parse_canonical(raw if isinstance(raw, bytes) else bytes(raw), max_bytes)[0]
+
+
+def parse_canonical(text: bytes, max_bytes: int = MAX_BYTES) -> tuple[dict[str, Any], bytes]:
+    """The same, with the canonical text that was made to look for repeated keys."""
     if len(text) > max_bytes:
         raise TooLarge(f"the resource has {len(text)} bytes; at most {max_bytes} are read at once")
     if too_deep(text):
@@ -46,10 +50,11 @@ def parse(raw: bytes | memoryview, *, max_bytes: int = MAX_BYTES) -> dict[str, A
         raise Invalid(f"a resource is a JSON object, not {json_kind(value)}", code="structure")
     if may_hold_long_number(text) and _LONG_INTEGER(_STRING.sub(b"", text)):
         raise Invalid(f"a number is {_TOO_LONG}", code="value")
-    if may_hide_keys(text, encode(value)):
+    canonical = encode(value)
+    if may_hide_keys(text, canonical):
         _refuse_repeated_keys(text)
         _refuse_nul(text)
-    return value
+    return value, canonical
 
 
 def encode(resource: dict[str, Any]) -> bytes:
@@ -87,10 +92,7 @@ def too_deep(text: bytes) -> bool:
 
 
 def may_hold_long_number(text: bytes) -> bool:
-    """Whether a number may be longer than the bounds allow: never wrong in saying no.
-
-    A number of more than MAX_DIGITS characters has a run of digits nearly half as long.
-    """
+    """Whether a number may be longer than the bounds allow: never wrong in saying no."""
     plain = text.translate(_DIGITS)
     return _LONG_RUN in plain or _TINY(plain) is not None
 
