@@ -14,7 +14,7 @@ import asyncpg
 import typer
 from typer.core import TyperGroup
 
-from xinglin.cli import console, demo, doctor, load, migrate, serve
+from xinglin.cli import console, demo, doctor, load, migrate, serve, token, user
 from xinglin.kernel.database import DatabaseUnavailable
 from xinglin.kernel.errors import Problem
 
@@ -72,6 +72,8 @@ app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
 app.command("load", epilog=load.EXAMPLE)(load.load)
 app.command("migrate", epilog=migrate.EXAMPLE)(migrate.migrate)
 app.command("doctor", epilog=doctor.EXAMPLE)(doctor.doctor)
+app.add_typer(user.app, name="user")
+app.add_typer(token.app, name="token")
 
 
 def run() -> None:

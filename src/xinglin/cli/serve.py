@@ -99,17 +99,15 @@ def run(settings: Settings, when_ready: Callable[[], None]) -> None:
     """Serve until a signal; `when_ready` is called once the first page has been answered."""
     os.environ.update(console.environment_of(settings, settings.database_url))
     multiprocessing.set_start_method("spawn", force=True)  # forked workers would hold the database folder's lock
-    helper = multiprocessing.Process(target=processes.background, daemon=True, name="xinglin-background")
-    helper.start()
     server = _server(settings)
     stopped = threading.Event()
-    threading.Thread(target=_when_ready, args=(settings, when_ready, stopped), daemon=True).start()
+    follower = threading.Thread(target=_when_ready, args=(settings, when_ready, stopped))
+    follower.start()
     try:
         server.serve()
     finally:
         stopped.set()
-        helper.terminate()
-        helper.join()
+        follower.join()
     if not server.interrupt_signal:
         raise Problem("A server process ended unexpectedly.", remedy="Its reason is above; `xinglin doctor` may help.")
     console.err.print("Stopped.")
@@ -138,13 +136,22 @@ def _server(settings: Settings) -> Any:
 
 
 def _when_ready(settings: Settings, say: Callable[[], None], stopped: threading.Event) -> None:
+    """Once pages are answered: say so, and do the background work in a process of its own until told to stop."""
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "") else settings.host  # noqa: S104
     address = f"http://[{host}]:{settings.port}/" if ":" in host else f"http://{host}:{settings.port}/"
     until = time.monotonic() + READY_SECONDS
-    while time.monotonic() < until and not stopped.wait(0.1):
-        if _answers(address):
-            say()
-            return
+    while not stopped.wait(0.05) and not _answers(address):
+        if time.monotonic() > until:
+            console.warn(f"Nothing answers at {address} yet.")
+            break
+    if stopped.is_set():
+        return
+    say()
+    helper = multiprocessing.Process(target=processes.background, daemon=True, name="xinglin-background")
+    helper.start()
+    stopped.wait()
+    helper.terminate()
+    helper.join()
 
 
 def _answers(address: str) -> bool:

@@ -38,7 +38,7 @@ class Storing:
     @classmethod
     @asynccontextmanager
     async def open(cls, settings: Settings, names: dict[str, str]) -> AsyncIterator[Storing]:
-        """`settings` name the database; `names` are the names of institutions that may have to be created."""
+        """`settings` name the database; `names` those institutions that may have to be created."""
         house = await House.open(settings)
         try:
             yield cls(Records(house, NODE, why="load"), names)
@@ -58,12 +58,12 @@ class Storing:
 
     async def _institution(self, custodian: str) -> None:
         """The Organization that holds the data: created, with its name alone, where it does not exist yet."""
-        if custodian in self.known:
+        if custodian in self.known or custodian not in self.names:
             return
         try:
             await self.records.read("Organization", custodian)
         except (NotFound, Gone):
-            name = self.names.get(custodian, custodian)
+            name = self.names[custodian]
             resource = {"resourceType": "Organization", "id": custodian, "active": True, "name": name}
             write = Write("PUT", "Organization", custodian, resource, keep_id=True)
             await self._write([write], custodian)
