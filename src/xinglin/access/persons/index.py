@@ -26,9 +26,7 @@ SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::text[])
 """
 
 
-async def index_patients(
-    connection: Connection, patients: Sequence[tuple[int, int, dict[str, Any] | None]]
-) -> None:
+async def index_patients(connection: Connection, patients: Sequence[tuple[int, int, dict[str, Any] | None]]) -> None:
     """Make the terms of some Patients those of their new versions.
 
     patients: (key, key of the custodian, resource or None when it is deleted), each key once.
@@ -36,7 +34,10 @@ async def index_patients(
     keys = [key for key, _, _ in patients]
     await connection.execute("DELETE FROM person_term WHERE patient = ANY($1::bigint[])", keys)
     rows = sorted(
-        (int(kind), term, key) for key, _, resource in patients if resource is not None for kind, term in terms_of(resource)
+        (int(kind), term, key)
+        for key, _, resource in patients
+        if resource is not None
+        for kind, term in terms_of(resource)
     )
     if not rows:
         return

@@ -38,7 +38,7 @@ class Name:
 
 def is_han(text: str) -> bool:
     """Whether a text holds a Chinese character."""
-    return any("\u2e80" <= c <= "\u9fff" and c not in "、。，" or c >= "\U00020000" or c == "〇" for c in text)
+    return any(("\u2e80" <= c <= "\u9fff" and c not in "、。，") or c >= "\U00020000" or c == "〇" for c in text)
 
 
 @cache
@@ -122,6 +122,7 @@ def _distinct(
     return list(kept.values())[:MOST_READINGS]
 
 
+@lru_cache(maxsize=4096)
 def _surname_readings(family: str) -> list[tuple[str, ...]]:
     listed = _surnames().get(family)
     if listed is None:
