@@ -10,7 +10,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,7 +40,8 @@ AXE_RUN = """async () => (await axe.run(document, {resultTypes: ['violations'],
     .filter(found => ['serious', 'critical'].includes(found.impact))
     .map(found => found.id + ': ' + found.nodes.map(node => node.html.slice(0, 200)).join(' | '))"""
 OVERFLOW = """() => {
-    const clipped = e => e && (getComputedStyle(e).clipPath !== 'none' || e.matches('svg, .u-wrap') || clipped(e.parentElement));
+    const hides = e => getComputedStyle(e).clipPath !== 'none' || e.matches('svg, .u-wrap');
+    const clipped = e => e && (hides(e) || clipped(e.parentElement));
     return [...document.querySelectorAll('body *')]
         .filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !clipped(e))
         .map(e => 'overflow: ' + e.tagName + '.' + e.className).slice(0, 5)
@@ -85,9 +85,7 @@ def _wait_for(port: int) -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[object]:
-    """Playwright's own thread, since its synchronous form cannot run inside the event loop of the other tests."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    assert threading.current_thread() is threading.main_thread()
     with playwright.sync_playwright() as running:
         launched = running.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
         yield launched

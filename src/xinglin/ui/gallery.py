@@ -12,20 +12,22 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from xinglin.ui import assets, forms, i18n, parts, templating
+from xinglin.ui.preferences import SpeakingMiddleware
 
 EXAMPLES = i18n.PACKAGE / "ui" / "examples"
 
 
 @dataclass(frozen=True)
 class _SignUp:
-    name: str = forms.text("Full name", hint="As on the identity card")
-    born: date | None = forms.day("Date of birth")  # noqa: RUF009
-    phone: str = forms.text("Mobile phone", required=False)
+    name: str = forms.text("Patient")
+    born: date | None = forms.day("Born")
+    phone: str = forms.text("Phone", required=False)
     sex: str = forms.choice("Sex", ("male", "female"))
 
 
@@ -89,4 +91,4 @@ async def index(request: Request) -> Response:
 
 def gallery() -> Starlette:
     routes = [Route("/gallery", index), Route("/gallery/{name}", page), assets.static_files()]
-    return Starlette(routes=routes)
+    return Starlette(routes=routes, middleware=[Middleware(SpeakingMiddleware)])

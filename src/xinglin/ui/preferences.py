@@ -1,12 +1,18 @@
-"""How this person wants pages: language and view (standard or elder), by link, then cookie, then browser."""
+"""How this person wants pages: language and view (standard or elder), by link, then cookie, then browser.
+
+`SpeakingMiddleware` makes the language and the clinic's zone hold for the whole request, so that `_` and the
+formatters also serve a page's own Python.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode
+from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from xinglin.ui import i18n
 
@@ -53,3 +59,22 @@ def same_page(request: Request, **changed: str) -> str:
     kept = [(key, value) for key, value in parse_qsl(request.url.query) if key not in changed]
     query = urlencode(kept + [(key, value) for key, value in changed.items() if value])
     return f"{request.url.path}?{query}" if query else request.url.path
+
+
+def clinic_zone(request: Request) -> ZoneInfo:
+    """The zone that times are shown in: `app.state.zone`, China's where the application sets none."""
+    zone = getattr(request.app.state, "zone", None) if "app" in request.scope else None
+    return zone if isinstance(zone, ZoneInfo) else i18n.DEFAULT_ZONE
+
+
+class SpeakingMiddleware:
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request = Request(scope)
+        with i18n.speaking(preferences(request).lang, clinic_zone(request)):
+            await self.app(scope, receive, send)

@@ -11,7 +11,6 @@ from contextvars import ContextVar
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -22,7 +21,7 @@ from xinglin.ui import formats, i18n
 from xinglin.ui.assets import static_url
 from xinglin.ui.csrf import csrf_field, keep_csrf
 from xinglin.ui.parts import Shell
-from xinglin.ui.preferences import preferences, remember, same_page
+from xinglin.ui.preferences import clinic_zone, preferences, remember, same_page
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
@@ -82,12 +81,6 @@ def _load_components(env: Environment) -> None:
 def _csrf_field() -> Markup:
     """Components are macros without a context of their own, so the request comes from the rendering in progress."""
     return csrf_field(_rendering.get())
-
-
-def clinic_zone(request: Request) -> ZoneInfo:
-    """The zone that times are shown in: `app.state.zone`, China's where the application sets none."""
-    zone = getattr(request.app.state, "zone", None) if "app" in request.scope else None
-    return zone if isinstance(zone, ZoneInfo) else i18n.DEFAULT_ZONE
 
 
 def render(

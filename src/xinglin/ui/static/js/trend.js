@@ -81,23 +81,25 @@
     }
     ctx.fillStyle = direction === 0 ? colour : direction < 0 ? token("--bad") : token("--info");
     ctx.fill();
+    ctx.setLineDash([]);
     ctx.lineWidth = 1.5 * devicePixelRatio;
     ctx.strokeStyle = "#fff";
     ctx.stroke();
     ctx.restore();
   }
 
-  function days(plot, splits, _axis, _space, step) {
+  // Figures only, so that both languages read them; in the clinic's zone, wherever the browser is.
+  const days = (zone) => (_plot, splits, _axis, _space, step) => {
     const pad = (part) => String(part).padStart(2, "0");
     return splits.map((at) => {
-      const day = new Date(at * 1000);
+      const day = uPlot.tzDate(new Date(at * 1000), zone);
       const month = `${day.getFullYear()}-${pad(day.getMonth() + 1)}`;
       if (step >= 360 * 86400) return String(day.getFullYear());
       if (step >= 28 * 86400) return month;
       if (step >= 86400) return `${pad(day.getMonth() + 1)}-${pad(day.getDate())}`;
       return `${pad(day.getHours())}:${pad(day.getMinutes())}`;
     });
-  }
+  };
 
   function options(read, zone, width, height) {
     const font = `${0.8125 * rem()}px ${getComputedStyle(document.body).fontFamily}`;
@@ -110,7 +112,7 @@
       cursor: { y: false, drag: { x: false, y: false } },
       tzDate: (at) => uPlot.tzDate(new Date(at * 1000), zone),
       scales: { y: { range: () => range }, x: { range: (_plot, low, high) => padded(low, high) } },
-      axes: [{ ...axis, values: days, space: 5.5 * rem(), grid: { show: false } }, { ...axis, size: 3.2 * rem() }],
+      axes: [{ ...axis, values: days(zone), space: 4 * rem(), size: 2.2 * rem(), grid: { show: false } }, { ...axis, size: 3.2 * rem() }],
       series: [{}, ...read.series.map((one, index) => ({
         label: one.label,
         stroke: lines[index % lines.length].colour,
