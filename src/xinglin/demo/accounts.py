@@ -49,12 +49,11 @@ STAFF_LOGINS: tuple[tuple[str, str, str], ...] = (
 
 
 def _chronic_in_two(person: Person, records: tuple[Record, ...], life: Life, consented: bool) -> bool:
-    both = {"hypertension", "diabetes"} <= life.onset.keys()
-    return both and _shared(records) and not consented and person.death is None
+    return "hypertension" in life.onset and _shared(records) and not consented and person.death is None
 
 
-def _chronic_and_open(person: Person, records: tuple[Record, ...], life: Life, consented: bool) -> bool:
-    return consented and _shared(records) and "hypertension" in life.onset and person.death is None
+def _open_in_two(person: Person, records: tuple[Record, ...], life: Life, consented: bool) -> bool:
+    return consented and _shared(records) and person.death is None
 
 
 def _pregnant(person: Person, records: tuple[Record, ...], life: Life, consented: bool) -> bool:
@@ -70,13 +69,15 @@ def _sensitive(person: Person, records: tuple[Record, ...], life: Life, consente
 
 
 def _shared(records: tuple[Record, ...]) -> bool:
-    return len([r for r in records if r.institution != "xh"]) > 1
+    """Known to two institutions, the second having written the name and number right, so that they link unasked."""
+    clinical = [r for r in records if r.institution != "xh"]
+    return len(clinical) > 1 and clinical[1].variation == "same"
 
 
 Story = Callable[[Person, tuple[Record, ...], Life, bool], bool]
 STORIES: tuple[tuple[str, str, Story], ...] = (
-    ("patient", "hypertension and diabetes, known to two institutions, no consent given yet", _chronic_in_two),
-    ("patient2", "hypertension, known to two institutions, consent given", _chronic_and_open),
+    ("patient", "hypertension, known to two institutions, no consent given yet", _chronic_in_two),
+    ("patient2", "known to two institutions, consent given", _open_in_two),
     ("pregnant", "expecting a child", _pregnant),
     ("mother", "mother of a small child", _mother),
     ("private", "a sensitive diagnosis", _sensitive),

@@ -97,14 +97,17 @@ class Chart:
 
     def put(self, kind: str, letter: str, body: Resource, meta: Resource | None = None) -> Resource:
         """File a resource under the next number of its kind and return a reference to it."""
-        number = self._counts[letter] = self._counts.get(letter, 0) + 1
-        identity = f"{self.patient_id}-{letter}{number}"
+        identity = self.next_id(letter)
+        self._counts[letter] = self._counts.get(letter, 0) + 1
         resource: Resource = {"resourceType": kind, "id": identity}
         if meta or self.sensitivity:
             resource["meta"] = meta or self.sensitivity
         resource.update(body)
         self.resources.append(resource)
         return {"reference": f"{kind}/{identity}"}
+
+    def next_id(self, letter: str) -> str:
+        return f"{self.patient_id}-{letter}{self._counts.get(letter, 0) + 1}"
 
     def visit(self, day: int, minutes: int, specialty: str, reasons: Sequence[str], *, kind: str = "AMB",
               days: int = 0, service: str | None = None) -> Visit:  # fmt: skip
@@ -194,6 +197,11 @@ class Chart:
         self.put("MedicationDispense", "d", body)
 
 
+def prescription_number(identity: str) -> Resource:
+    """The identifier printed on a prescription, by which another institution's pharmacy names it."""
+    return {"system": PRESCRIPTION_NUMBER, "value": f"RX-{identity}"}
+
+
 def quantity_dispensed(medicine: Medicine, days: int) -> Resource:
     return {"value": medicine.per_dose * medicine.doses * days, "unit": medicine.unit}
 
@@ -268,9 +276,9 @@ class Visit:
 
     def prescribe(self, medicine: Medicine, days: int, reason: Resource, running: bool) -> Resource:
         """A MedicationRequest for `days`; `running` while the supply lasts beyond today."""
-        number = f"{self.chart.patient_id}-{self.day}-{medicine.key}"
+        number = prescription_number(self.chart.next_id("m"))
         return self.chart.put("MedicationRequest", "m", {
-            "identifier": [{"system": PRESCRIPTION_NUMBER, "value": number}],
+            "identifier": [number],
             "status": "active" if running else "completed", "intent": "order",
             "medicationCodeableConcept": medicine.code, "subject": self.chart.subject, "encounter": self.reference,
             "authoredOn": self.when, "requester": person_reference(self.doctor), "reasonReference": [reason],
@@ -282,14 +290,15 @@ class Visit:
             },
         })  # fmt: skip
 
-    def discharge_summary(self, html: str) -> None:
-        """A DocumentReference and the Binary that it points to; `html` is base64 text, as FHIR carries it."""
+    def discharge_summary(self, html: str, day: int) -> None:
+        """A DocumentReference of the day of discharge and its Binary; `html` is in base64, as FHIR asks."""
         chart = self.chart
         binary = chart.put("Binary", "b", {
             "contentType": "text/html; charset=utf-8", "securityContext": chart.subject, "data": html,
         })  # fmt: skip
         chart.put("DocumentReference", "x", {
-            "status": "current", "type": NARRATIVE_TYPE, "subject": chart.subject, "date": self.when,
+            "status": "current", "type": NARRATIVE_TYPE, "subject": chart.subject,
+            "date": f"{iso(day)}T10:00:00{ZONE}",
             "author": _performers(self.doctor), "custodian": _organization(chart.prefix),
             "content": [{"attachment": {"contentType": "text/html; charset=utf-8", "language": "zh-CN",
                                         "url": binary["reference"], "title": "出院小结"}}],

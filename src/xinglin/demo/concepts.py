@@ -131,7 +131,7 @@ LABELS = {key: label(row[4]) for key, row in CONDITIONS.items()}
 ALLERGIES: tuple[tuple[str, ...], ...] = (
     (SNOMED, "764146007", "Penicillin", "青霉素", "medication", "126485001", "Urticaria", "荨麻疹", "high"),
     (SNOMED, "764146007", "Penicillin", "青霉素", "medication", "39579001", "Anaphylaxis", "过敏性休克", "high"),
-    (SNOMED, "387406002", "Sulfonamide", "磺胺类", "medication", "271807003", "Eruption of skin", "皮疹", "low"),
+    (SNOMED, "256259004", "Pollen", "花粉", "environment", "70076002", "Rhinitis", "鼻炎", "low"),
     (SNOMED, "387458008", "Aspirin", "阿司匹林", "medication", "126485001", "Urticaria", "荨麻疹", "low"),
     (SNOMED, "227037002", "Fish", "鱼类", "food", "126485001", "Urticaria", "荨麻疹", "low"),
     (SNOMED, "227037002", "Fish", "海鱼", "food", "271807003", "Eruption of skin", "皮疹", "low"),

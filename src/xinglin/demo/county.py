@@ -172,7 +172,8 @@ def _vaccinate(life: Life, charts: list[Chart], dice: Dice, person: Person, end:
     if life.age < CHILDHOOD_YEARS:
         for dose in SCHEDULE:
             day = due(person.birth, dose.months).toordinal() + dice.between(3, 15) if dose.months else life.birth
-            if dose.born_from <= person.birth < dose.born_before and day <= end and dice.chance(VACCINATED):
+            offered = dose.born_from <= person.birth < dose.born_before and (person.female or not dose.girls)
+            if offered and day <= end and dice.chance(VACCINATED):
                 chart.immunization(dose.vaccine, day, dose.number, dose.of)
     elif life.age >= INFLUENZA_FROM_AGE:
         for year in range(date.fromordinal(life.start).year, date.fromordinal(end).year + 1):

@@ -82,6 +82,9 @@ _LIST = (
     _medicine("omeprazole", "A02BC01", "omeprazole", "奥美拉唑肠溶胶囊", "20mg", "粒", 1, 1),
     _medicine("celecoxib", "M01AH01", "celecoxib", "塞来昔布胶囊", "0.2g", "粒", 1, 1),
     _medicine("loratadine", "R06AX13", "loratadine", "氯雷他定片", "10mg", "片", 1, 1),
+    _medicine("loratadine-child", "R06AX13", "loratadine", "氯雷他定糖浆", "1mg/mL", "mL", 5, 1),
+    _medicine("ambroxol-child", "R05CB06", "ambroxol", "氨溴索口服溶液", "6mg/mL", "mL", 2.5, 2),
+    _medicine("azithromycin-child", "J01FA10", "azithromycin", "阿奇霉素干混悬剂", "0.1g", "袋", 1, 1),
     _medicine("xinglin-cold", None, "Ganmao Qingre granules", "感冒清热颗粒", "12g", "袋", 1, 2),
     _medicine("xinglin-stomach", None, "Xiangsha Yangwei pills", "香砂养胃丸", "9g", "丸", 1, 2),
     _medicine("xinglin-joints", None, "Duhuo Jisheng decoction", "独活寄生汤", "1剂", "剂", 1, 1),
@@ -129,8 +132,16 @@ ACUTE: dict[str, tuple[tuple[str, ...], tuple[str, ...], int]] = {
     "otitis": (("amoxicillin-child",), ("amoxicillin-child",), 7),
     "pneumonia": (("azithromycin", "ambroxol"), ("azithromycin", "ambroxol"), 6),
 }
-PENICILLINS = ("amoxicillin", "amoxicillin-child")
-INSTEAD_OF_PENICILLIN = "azithromycin"
+# What is given instead to those allergic to a substance (its SNOMED CT code).
+PENICILLIN, ASPIRIN = "764146007", "387458008"
+SUBSTITUTES: dict[tuple[str, str], str] = {
+    (PENICILLIN, "amoxicillin"): "azithromycin",
+    (PENICILLIN, "amoxicillin-child"): "azithromycin-child",
+    (ASPIRIN, "aspirin"): "clopidogrel",
+    (ASPIRIN, "celecoxib"): "paracetamol",
+}
 # Not given in pregnancy (product information): quinolones, coxibs, and the decoctions whose herbs are not known safe.
 NOT_IN_PREGNANCY = ("levofloxacin", "celecoxib", "xinglin-joints")
-FOR_CHILDREN = {"paracetamol": "paracetamol-child", "amoxicillin": "amoxicillin-child"}
+FOR_CHILDREN = {
+    name: f"{name}-child" for name in ("paracetamol", "amoxicillin", "azithromycin", "loratadine", "ambroxol")
+}

@@ -57,7 +57,7 @@ def _rate(table: tuple[tuple[int, float], ...], age: float) -> float:
 
 
 def _group(age: float) -> str:
-    return "child" if age < 14 else "adult" if age < 60 else "elder"
+    return "child" if age < 18 else "adult" if age < 60 else "elder"
 
 
 def occasions(person: Person, life: Life, dice: Dice, today: date, at_least: int = 1) -> list[Occasion]:

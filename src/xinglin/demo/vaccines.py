@@ -1,7 +1,8 @@
 """China's national immunization schedule, dated.
 
 Sources: National immunization programme, schedule and notes (2021 edition, National Health Commission); change of the
-pertussis vaccine from 2025-01-01 (children born from then on: 2, 4, 6, 18 months and 6 years, and no DT at 6 years).
+pertussis vaccine from 2025-01-01 (children born from then on: 2, 4, 6, 18 months and 6 years, and no DT at 6 years);
+HPV for girls of 13 from 2025-11-10.
 Vaccines carry the county's own code and, where CVX has the same product, that too.
 """
 
@@ -29,6 +30,8 @@ VACCINES: dict[str, tuple[str | None, str, str, str, str]] = {
     "MPSV-AC": (None, "Group A and C meningococcal polysaccharide vaccine", "A群C群流脑多糖疫苗", "23511006",
                 "Meningococcal infectious disease"),
     "HepA-L": (None, "Live attenuated hepatitis A vaccine", "甲肝减毒活疫苗", "40468003", "Viral hepatitis, type A"),
+    "HPV2": ("118", "Bivalent human papillomavirus vaccine", "双价HPV疫苗", "240532009",
+             "Human papillomavirus infection"),
     "Flu": ("141", "Seasonal influenza vaccine", "流感疫苗", "6142004", "Influenza"),
 }  # fmt: skip
 
@@ -43,14 +46,18 @@ class Dose:
     months: int
     born_from: date = date.min
     born_before: date = date.max
+    girls: bool = False
 
 
 CHANGE = date(2025, 1, 1)
+HPV_BORN_FROM = date(2012, 11, 10)  # girls who turn 13 once the vaccine is in the programme, from 2025-11-10
 INFLUENZA_FROM_AGE, INFLUENZA_SHARE, INFLUENZA_MONTH = 60, 0.45, 10
 
 
-def _doses(vaccine: str, *months: int, born_from: date = date.min, born_before: date = date.max) -> list[Dose]:
-    return [Dose(vaccine, n, len(months), month, born_from, born_before) for n, month in enumerate(months, 1)]
+def _doses(
+    vaccine: str, *months: int, born_from: date = date.min, born_before: date = date.max, girls: bool = False
+) -> list[Dose]:
+    return [Dose(vaccine, n, len(months), month, born_from, born_before, girls) for n, month in enumerate(months, 1)]
 
 
 SCHEDULE: tuple[Dose, ...] = tuple(
@@ -60,7 +67,7 @@ SCHEDULE: tuple[Dose, ...] = tuple(
             *_doses("DTaP", 3, 4, 5, 18, born_before=CHANGE), *_doses("DT", 72, born_before=CHANGE),
             *_doses("DTaP", 2, 4, 6, 18, 72, born_from=CHANGE),
             *_doses("MMR", 8, 18), *_doses("JE-L", 8, 24), *_doses("MPSV-A", 6, 9), *_doses("MPSV-AC", 36, 72),
-            *_doses("HepA-L", 18),
+            *_doses("HepA-L", 18), *_doses("HPV2", 156, 162, born_from=HPV_BORN_FROM, girls=True),
         ],
         key=lambda dose: dose.months,
     )

@@ -6,18 +6,17 @@ from base64 import b64encode
 from collections.abc import Callable
 
 from xinglin.demo import concepts, physiology
-from xinglin.demo.chart import PRESCRIPTION_NUMBER, Chart, Visit, iso
+from xinglin.demo.chart import Chart, Visit, iso, prescription_number
 from xinglin.demo.concepts import CONDITIONS, LABELS, LOINC, SYNDROME_CODES, Resource, concept
 from xinglin.demo.dice import Dice
 from xinglin.demo.life import Life
 from xinglin.demo.medicines import (
     ACUTE,
     FOR_CHILDREN,
-    INSTEAD_OF_PENICILLIN,
     LONG_SUPPLY_DAYS,
     MEDICINES,
     NOT_IN_PREGNANCY,
-    PENICILLINS,
+    SUBSTITUTES,
 )
 from xinglin.demo.plan import CLINICS, PREGNANCY_DAYS, ULTRASOUND_WEEKS, Occasion
 
@@ -43,7 +42,7 @@ class Story:
         self.allergy: tuple[str, ...] | None = None
         self.allergy_told = False
         self.who = "child" if life.age < 13 else "female" if life.person.female else "male"
-        self.sugar_last: float | None = None
+        self.found: set[str] = set()  # conditions that the visit being written up is the first to know of
 
     def write(self, occasion: Occasion, chart: Chart) -> None:
         KINDS.get(occasion.kind, Story.follow_up)(self, occasion, chart)
@@ -61,14 +60,16 @@ class Story:
 
     def prescribe(self, visit: Visit, name: str, days: int, reason: Resource) -> None:
         """Prescribe and dispense, here or at the pharmacy; a supply that lasts beyond today is still active."""
+        if self.allergy:
+            name = SUBSTITUTES.get((self.allergy[1], name), name)
         medicine = MEDICINES[name]
         running = visit.day + days >= self.today and self.life.person.death is None
         request = visit.prescribe(medicine, days, reason, running)
         elsewhere = self.pharmacy is not None and self.dice.chance(DISPENSED_ELSEWHERE)
         chart = self.pharmacy if elsewhere and self.pharmacy else visit.chart
         if chart is not visit.chart:
-            number = f"{visit.chart.patient_id}-{visit.day}-{name}"
-            request = {"type": "MedicationRequest", "identifier": {"system": PRESCRIPTION_NUMBER, "value": number}}
+            number = prescription_number(request["reference"].partition("/")[2])
+            request = {"type": "MedicationRequest", "identifier": number}
         chart.sensitivity = visit.chart.sensitivity
         chart.dispensed(medicine, request, visit.day, days)
         if chart is not visit.chart:
@@ -85,9 +86,10 @@ class Story:
         if occasion.kind == "chronic" and chart.prefix in ("hx", "tc"):
             specialty = HOSPITAL_SPECIALTY[present[0]]
         visit = self.begins(occasion, chart, specialty, present, service="慢病随访")
+        self.found = {key for key in present if key not in life.regimen}
         conditions = {key: chart.condition(key, visit, life.onset[key]) for key in present}
         for key in present:
-            if key not in life.regimen:
+            if key in self.found:
                 known = life.onset[key] < life.start
                 (life.settle if known else life.begin)(key, occasion.day)
         CLINIC_WORK[occasion.kind](self, visit, present, occasion.number)
@@ -113,7 +115,7 @@ class Story:
         if number % 4 == 0:
             visit.report("lipids", life.read_lipids(day), self.who)
             visit.report("renal", life.read_renal(day), self.who)
-        elif "ckd" in present and number % 2 == 0:
+        elif "ckd" in present and (number % 2 == 0 or "ckd" in self.found):
             visit.report("renal", life.read_renal(day), self.who)
         if number % 4 == 0 and ("diabetes" in present or "ckd" in present):
             level = life.levels["albuminuria"] * (0.9 + 0.2 * self.dice.random())
@@ -176,10 +178,7 @@ class Story:
         for name in names:
             if expecting and name in NOT_IN_PREGNANCY:
                 continue
-            chosen = FOR_CHILDREN.get(name, name) if child else name
-            if chosen in PENICILLINS and self.allergy and self.allergy[1] == "764146007":
-                chosen = INSTEAD_OF_PENICILLIN
-            self.prescribe(visit, chosen, days, condition)
+            self.prescribe(visit, FOR_CHILDREN.get(name, name) if child else name, days, condition)
 
     def check_up(self, occasion: Occasion, chart: Chart) -> None:
         life, day = self.life, occasion.day
@@ -273,7 +272,7 @@ class Story:
             f"<p>出院诊断：{name}</p><p>诊疗经过：入院后完善检查，予对症治疗，病情好转，准予出院。</p>"
             f"<p>医嘱：注意休息，一周后门诊复查。</p><p>医师：{visit.doctor.name}</p></body></html>"
         )
-        visit.discharge_summary(b64encode(text.encode()).decode())
+        visit.discharge_summary(b64encode(text.encode()).decode(), visit.day + days)
 
 
 KINDS: dict[str, Callable[[Story, Occasion, Chart], None]] = {
