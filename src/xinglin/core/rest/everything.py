@@ -6,7 +6,7 @@ Everything is found through the gate: what the principal may not see is not ther
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -17,6 +17,10 @@ from xinglin.core.rest.parameters import Arguments, arguments, one
 from xinglin.core.rest.presentation import presentation
 from xinglin.core.rest.routing import known_type
 from xinglin.core.rest.search import PAGE_PARAMETER, page_links
+from xinglin.core.schema import decode
+from xinglin.core.search.extract import extract
+from xinglin.core.search.parameters import HEADLINE_DATES
+from xinglin.core.store.keys import NO_DATE
 from xinglin.core.store.rows import Stored
 from xinglin.kernel.errors import Invalid
 
@@ -30,6 +34,7 @@ async def everything(call: Call) -> Answer:
     focus = await call.records.read(call.type, call.id)
     count = one(asked, "_count")
     query, following = _query(asked), one(asked, PAGE_PARAMETER)
+    wanted = _of_care(asked)
     matches: dict[str, Stored] = {} if following else {focus.reference: focus}
     included: dict[str, Stored] = {}
     most = count_of(str(count), PAGE, PAGE) if count is not None else MOST
@@ -37,12 +42,29 @@ async def everything(call: Call) -> Answer:
         page = await call.records.search(
             None, _page_query(query, min(most, PAGE), following), compartment=(call.type, call.id)
         )
-        matches.update((stored.reference, stored) for stored in page.matches)
+        matches.update((stored.reference, stored) for stored in page.matches if wanted(stored))
         included.update((stored.reference, stored) for stored in page.included)
         following = page.next
         if following is None or len(matches) >= most:
             break
     return _answer(call, list(matches.values()), _beyond(matches, included), following)
+
+
+def _of_care(asked: Arguments) -> Callable[[Stored], bool]:
+    """start and end bound the dates of care; a resource without such a date (an allergy, a person) is not cut."""
+    start, end = one(asked, "start"), one(asked, "end")
+    if start is None and end is None:
+        return lambda stored: True
+    low = moment_range(_text(start), "start")[0] if start is not None else NO_DATE
+    high = moment_range(_text(end), "end")[1] if end is not None else -NO_DATE
+
+    def wanted(stored: Stored) -> bool:
+        if HEADLINE_DATES.get(stored.type, "birthdate") == "birthdate":
+            return True
+        index = extract(decode.parse(stored.body))
+        return index.date == NO_DATE or (index.date < high and index.date_end > low)
+
+    return wanted
 
 
 def _answer(call: Call, matches: Sequence[Stored], beyond: Sequence[Stored], following: str | None) -> Answer:
@@ -62,7 +84,7 @@ def _beyond(matches: dict[str, Stored], included: dict[str, Stored]) -> list[Sto
 
 
 def _query(asked: Arguments) -> str:
-    """The search behind it. start and end bound what has a date of care; the rest is not cut."""
+    """The search behind it."""
     parts = ["_include=*", "_total=none"]
     types = [name for value in asked.get("_type", []) for name in _text(value).split(",") if name]
     if types:

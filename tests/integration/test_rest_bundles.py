@@ -1,0 +1,221 @@
+"""batch and transaction: http://hl7.org/fhir/R4/http.html#transaction"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from serving import Client
+
+pytest_plugins = ("serving",)
+
+UUID = "urn:uuid:61ebe359-bfdc-4613-8bf2-c5e300945f0a"
+
+
+def entry(method: str, url: str, resource: Any = None, full_url: str | None = None, **request: str) -> dict[str, Any]:
+    made: dict[str, Any] = {"request": {"method": method, "url": url, **request}}
+    if resource is not None:
+        made["resource"] = resource
+    return {**made, **({"fullUrl": full_url} if full_url else {})}
+
+
+def bundle(kind: str, *entries: dict[str, Any]) -> dict[str, Any]:
+    return {"resourceType": "Bundle", "type": kind, **({"entry": list(entries)} if entries else {})}
+
+
+def patient(**more: Any) -> dict[str, Any]:
+    return {"resourceType": "Patient", "name": [{"family": "王"}], **more}
+
+
+def observation(subject: str, **more: Any) -> dict[str, Any]:
+    return {
+        "resourceType": "Observation",
+        "status": "final",
+        "code": {"text": "x"},
+        "subject": {"reference": subject},
+        **more,
+    }
+
+
+async def count(fhir: Client, type_name: str) -> int:
+    return int((await fhir("GET", f"{type_name}?_summary=count")).json()["total"])
+
+
+async def test_references_between_entries_become_those_of_what_is_stored(fhir: Client) -> None:
+    answer = await fhir(
+        "POST",
+        "",
+        bundle(
+            "transaction",
+            entry("POST", "Observation", observation(UUID)),
+            entry("POST", "Patient", patient(identifier=[{"system": "urn:mrn", "value": "1"}]), UUID),
+            entry("POST", "Observation", observation("Patient?identifier=urn:mrn|0")),
+        ),
+    )
+    assert answer.status_code == 412  # the conditional reference finds nobody, so nothing is stored
+    assert answer.json()["issue"][0]["expression"][0].startswith("Bundle.entry[2]")
+    assert await count(fhir, "Patient") == await count(fhir, "Observation") == 0
+    await fhir("PUT", "Patient/known", patient(id="known", identifier=[{"system": "urn:mrn", "value": "0"}]))
+    answer = await fhir(
+        "POST",
+        "",
+        bundle(
+            "transaction",
+            entry("POST", "Observation", observation(UUID)),
+            entry("POST", "Patient", patient(), UUID),
+            entry("POST", "Observation", observation("Patient?identifier=urn:mrn|0")),
+        ),
+    )
+    response = answer.json()
+    assert response["type"] == "transaction-response"
+    assert [one["response"]["status"] for one in response["entry"]] == ["201 Created"] * 3
+    places = [one["response"]["location"] for one in response["entry"]]
+    assert [place.split("/")[0] for place in places] == ["Observation", "Patient", "Observation"]
+    subjects = [
+        (await fhir("GET", "/".join(place.split("/")[:2]))).json()["subject"]["reference"]
+        for place in (places[0], places[2])
+    ]
+    assert subjects == ["/".join(places[1].split("/")[:2]), "Patient/known"]
+
+
+async def test_entries_are_carried_out_in_the_specified_order(fhir: Client) -> None:
+    """Deletes, then creates, then updates, then reads: whatever the order of the entries."""
+    await fhir("PUT", "Patient/old", patient(id="old", identifier=[{"system": "urn:mrn", "value": "1"}]))
+    answer = await fhir(
+        "POST",
+        "",
+        bundle(
+            "transaction",
+            entry("GET", "Patient?family=李"),
+            entry("PUT", "Patient/new", patient(id="new", name=[{"family": "李"}])),
+            entry("DELETE", "Patient/old"),
+            entry("GET", "Patient/old"),
+        ),
+    )
+    response = answer.json()["entry"]
+    assert [one["response"]["status"][:3] for one in response] == ["200", "201", "204", "410"]
+    assert [one["resource"]["id"] for one in response[0]["resource"]["entry"]] == ["new"]
+
+
+async def test_conditions_and_versions_of_entries_are_honoured(fhir: Client) -> None:
+    await fhir("PUT", "Patient/p", patient(id="p", identifier=[{"system": "urn:mrn", "value": "1"}]))
+    there = entry("POST", "Patient", patient(), ifNoneExist="identifier=urn:mrn|1")
+    stale = entry("PUT", "Patient/p", patient(id="p", active=True), ifMatch='W/"7"')
+    assert (await fhir("POST", "", bundle("transaction", there, stale))).status_code == 412
+    current = entry("PUT", "Patient/p", patient(id="p", active=True), ifMatch='W/"1"')
+    answer = (await fhir("POST", "", bundle("transaction", current), prefer="return=representation")).json()
+    assert answer["entry"][0]["response"]["etag"] == 'W/"2"'
+    assert answer["entry"][0]["resource"]["active"] is True
+    conditional = bundle(
+        "transaction",
+        entry("PUT", "Patient?identifier=urn:mrn|9", patient(identifier=[{"system": "urn:mrn", "value": "9"}])),
+        entry("DELETE", "Patient?identifier=urn:mrn|404"),
+    )
+    statuses = [one["response"]["status"][:3] for one in (await fhir("POST", "", conditional)).json()["entry"]]
+    assert statuses == ["201", "204"]
+
+
+async def test_patches_stand_in_transactions(fhir: Client) -> None:
+    await fhir("PUT", "Patient/p", patient(id="p"))
+    wish = base64.b64encode(b'[{"op":"add","path":"/active","value":true}]').decode()
+    binary = {"resourceType": "Binary", "contentType": "application/json-patch+json", "data": wish}
+    answer = await fhir("POST", "", bundle("transaction", entry("PATCH", "Patient/p", binary)))
+    assert answer.json()["entry"][0]["response"]["status"] == "200 OK"
+    assert (await fhir("GET", "Patient/p")).json()["active"] is True
+
+
+@pytest.mark.parametrize(
+    ("entries", "status", "place"),
+    [
+        ([entry("POST", "Patient", {"resourceType": "Patient", "colour": "blue"})], 422, "Bundle.entry[1]"),
+        ([entry("POST", "Patient", observation("Patient/1"))], 422, "Bundle.entry[1]"),
+        ([entry("POST", "Pateint", patient())], 404, "Bundle.entry[1]"),
+        ([entry("POST", "Observation", observation("urn:uuid:none"))], 400, "Bundle.entry[1]"),
+        ([entry("PUT", "Patient/a", patient(id="b"))], 400, "Bundle.entry[1]"),
+        ([entry("PUT", "Patient/../b", patient(id="b"))], 400, "Bundle.entry[1]"),
+        ([entry("GROW", "Patient/a")], 400, "Bundle.entry[1]"),
+        ([entry("POST", "Patient")], 400, "Bundle.entry[1]"),
+        ([entry("PUT", "http://elsewhere.example/fhir/Patient/a", patient(id="a"))], 400, "Bundle.entry[1]"),
+        ([entry("POST", "Patient/$meta-add", patient())], 400, "Bundle.entry[1]"),
+        ([entry("GET", "Patient/a/b/c/d")], 404, "Bundle.entry[1]"),
+        ([{"resource": patient()}], 400, "Bundle.entry[1]"),
+        ([{"request": {"method": "GET", "url": 7}}], 400, "Bundle.entry[1].request.url"),
+        ([entry("PUT", "Patient/a", patient(id="a")), entry("DELETE", "Patient/a")], 400, "Bundle.entry"),
+        (
+            [entry("POST", "Patient", patient(), UUID), entry("POST", "Patient", patient(), UUID)],
+            400,
+            "Bundle.entry[2]",
+        ),
+    ],
+)
+async def test_one_wrong_entry_stops_the_whole_and_is_named(
+    fhir: Client, entries: list[dict[str, Any]], status: int, place: str
+) -> None:
+    answer = await fhir("POST", "", bundle("transaction", entry("POST", "Patient", patient()), *entries))
+    assert answer.status_code == status, answer.text
+    assert answer.json()["issue"][0]["expression"][0].startswith(place), answer.text
+    assert await count(fhir, "Patient") == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"resourceType": "Bundle", "type": "collection"},
+        {"resourceType": "Bundle"},
+        {"resourceType": "Patient"},
+        {"resourceType": "Bundle", "type": "batch", "entry": {}},
+        {"resourceType": "Bundle", "type": "batch", "colour": "blue"},
+        [],
+        "{",
+        "null",
+        "",
+    ],
+)
+async def test_what_is_no_bundle_to_carry_out_is_refused(fhir: Client, body: Any) -> None:
+    assert (await fhir("POST", "", body if isinstance(body, str) else json.dumps(body))).status_code == 400
+
+
+async def test_a_batch_answers_each_entry_alone(fhir: Client) -> None:
+    answer = await fhir(
+        "POST",
+        "",
+        bundle(
+            "batch",
+            entry("PUT", "Patient/p", patient(id="p")),
+            entry("GET", "Patient/p"),
+            entry("GET", "Patient/none"),
+            entry("POST", "Patient", {"resourceType": "Patient", "colour": "blue"}),
+            entry("GET", "Patient?family=王"),
+            entry("GET", "Patient/p", ifNoneMatch='W/"1"'),
+            entry("POST", "", bundle("batch")),
+            entry("DELETE", "Patient/p"),
+        ),
+    )
+    response = answer.json()
+    assert (answer.status_code, response["type"]) == (200, "batch-response")
+    statuses = [one["response"]["status"][:3] for one in response["entry"]]
+    assert statuses == ["201", "200", "404", "422", "200", "304", "400", "204"]
+    assert response["entry"][1]["resource"]["id"] == "p"
+    assert response["entry"][3]["response"]["outcome"]["issue"][0]["expression"][0].startswith("Bundle.entry[3]")
+    assert (await fhir("POST", "", bundle("batch"))).json().get("entry") is None
+
+
+async def test_a_large_transaction_does_not_hold_up_a_small_request(fhir: Client) -> None:
+    large = bundle(
+        "transaction", *(entry("POST", "Basic", {"resourceType": "Basic", "code": {"text": "x"}}) for _ in range(3000))
+    )
+    body = json.dumps(large)
+    running = asyncio.create_task(fhir("POST", "", body))
+    await asyncio.sleep(0)
+    loop, waits = asyncio.get_running_loop(), []
+    while not running.done():
+        start = loop.time()
+        await fhir("GET", "Basic/none")
+        waits.append(loop.time() - start)
+    assert (await running).status_code == 200
+    assert len(waits) > 1
+    assert await count(fhir, "Basic") == 3000
