@@ -8,9 +8,10 @@ from decimal import Decimal
 from . import model, numbers, references
 from .arithmetic import is_number
 from .environment import STANDARD
+from .equality import distinct
 from .errors import PathError
 from .functions import FUNCTIONS, Function
-from .items import Item, Node, distinct, root_node, system, system_type
+from .items import Item, Node, root_node, system, system_type
 from .navigation import child
 from .operators import OPERATORS, describe, single, truth
 from .quantities import Quantity

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from . import model, references
 from .environment import Environment
-from .items import distinct_pairs
+from .equality import distinct_pairs
 from .syntax import Binary, Call, Index, Literal, Member, Name, Special, Tree, TypeTest, Union
 
 Json = Any
@@ -193,13 +193,37 @@ def _refers_to(type_name: str) -> Filter:
 
 def _single(line: Line) -> Plan:
     if line.choices:
-        pairs = _choice(line)
-        return Plan(lambda root, env: [value for value, _ in pairs(root, env)], pairs)
-    values = _values(line)
-    if line.type in ("Resource", "DomainResource"):
+        chosen = _choice(line)
+        return Plan(lambda root, env: [value for value, _ in chosen(root, env)], chosen)
+    values, type_name = _values(line), line.type
+    if type_name in ("Resource", "DomainResource"):
         return Plan(values, lambda root, env: [(item, item["resourceType"]) for item in values(root, env)])
-    type_name = line.type
-    return Plan(values, lambda root, env: [(item, type_name) for item in values(root, env)])
+    if len(line.steps) == 1 and isinstance(line.steps[0], str):
+        return Plan(values, _one_key_pairs(((line.steps[0], type_name),)))
+
+    def pairs(root: Json, env: Environment) -> list[tuple[Json, str]]:
+        found = values(root, env)
+        return [(item, type_name) for item in found] if found else found
+
+    return Plan(values, pairs)
+
+
+def _one_key_pairs(keys: tuple[tuple[str, str], ...]) -> Pairs:
+    """What the root holds under each key, with the key's type."""
+
+    def pairs(root: Json, env: Environment) -> list[tuple[Json, str]]:
+        found: list[tuple[Json, str]] = []
+        for key, type_name in keys:
+            value = root.get(key)
+            if value is None:
+                continue
+            if value.__class__ is list:
+                found += [(item, type_name) for item in value if item is not None]
+            else:
+                found.append((value, type_name))
+        return found
+
+    return pairs
 
 
 def _values(line: Line) -> Values:
@@ -236,7 +260,7 @@ def _keys(steps: tuple[str, ...], primitive: bool) -> Values:
         value = root.get(first)
         if value is None:
             return []
-        items = value if value.__class__ is list else (value,)
+        items: list[Json] = value if value.__class__ is list else [value]
         for key in rest:
             found: list[Json] = []
             for item in items:
@@ -264,7 +288,9 @@ def _stages(line: Line) -> Values:
             if step.__class__ is str:
                 items = _descend(items, step)
             elif step.__class__ is int:
-                items = items[step : step + 1]  # type: ignore[operator,misc]
+                if None in items:  # a primitive with extensions only: the general way knows whether it counts
+                    raise TypeError
+                items = items[step : step + 1]
             else:
                 items = [item for item in items if step(item, root, env)]  # type: ignore[operator]
             if not items:
@@ -319,6 +345,8 @@ def _union(lines: list[Line]) -> Plan:
     if len(plans) == 1 and not lines[0].many:
         return plans[0]
     parts = tuple(one.pairs for one in plans)
+    if all(len(line.steps) == 1 and isinstance(line.steps[0], str) and not line.choices for line in lines):
+        parts = (_one_key_pairs(tuple((str(line.steps[0]), line.type) for line in lines)),)
 
     def pairs(root: Json, env: Environment) -> list[tuple[Json, str]]:
         found: list[tuple[Json, str]] = []

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, TypeAlias
 
-from . import model
 from .numbers import exact
 from .quantities import Quantity
 from .temporal import Temporal, parse_date, parse_date_time, parse_time
@@ -138,52 +137,3 @@ def to_json(item: Item) -> Json:
         code = {"unit": item.unit, "system": "http://unitsofmeasure.org", "code": item.unit}
         return {"value": item.value, **code}
     return item
-
-
-# Equality ------------------------------------------------------------------------------------------------------------
-
-
-def key(item: Item) -> Any:
-    """A hashable key: two items are equal, as `=` has it, exactly where their keys are."""
-    value = system(item)
-    kind = value.__class__
-    if kind is str or kind is int or kind is Decimal:
-        return value
-    if kind is bool:
-        return ("boolean", value)
-    if kind is Temporal or kind is Quantity:
-        return value.key()
-    if kind is Node:
-        return _object_key(value.value, value.type)
-    return ("none", _extra_key(item)) if isinstance(item, Node) else ("other", repr(value))
-
-
-def _extra_key(node: Node) -> Any:
-    return _object_key(node.extra, "Element") if node.extra else None
-
-
-def _object_key(value: Json, type_name: str) -> Any:
-    if isinstance(value, list):
-        return tuple(_object_key(one, type_name) for one in value)
-    if not isinstance(value, dict):
-        return key(Node(value, type_name))
-    types = model.keys(type_name)
-    return frozenset((name, _object_key(one, types[name][1] if name in types else "")) for name, one in value.items())
-
-
-def distinct(items: Iterable[Item]) -> list[Item]:
-    """Each once, the first kept."""
-    found: dict[Any, Item] = {}
-    for item in items:
-        found.setdefault(key(item), item)
-    return list(found.values())
-
-
-def distinct_pairs(pairs: list[tuple[Json, str]]) -> list[tuple[Json, str]]:
-    """The same for plain values with their types."""
-    found: dict[Any, tuple[Json, str]] = {}
-    for pair in pairs:
-        value, type_name = pair
-        plain = value.__class__ is str and type_name in model.TEXT_TYPES
-        found.setdefault(value if plain else key(Node(value, type_name)), pair)
-    return list(found.values())

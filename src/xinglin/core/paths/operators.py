@@ -6,8 +6,9 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from . import arithmetic, numbers, quantities, temporal
+from .equality import key
 from .errors import PathError
-from .items import Item, Node, key, system
+from .items import Item, Node, system
 from .quantities import Quantity
 from .temporal import Temporal
 from .world import World
@@ -119,10 +120,9 @@ def not_equivalents(left: list[Item], right: list[Item], world: World) -> list[I
 
 def order(left: Item, right: Item, what: str) -> int | None:
     """-1, 0, 1 or None (unknown) for two System values. Raises PathError where the types have no order."""
-    if _is_number(left) and _is_number(right):
-        return (left > right) - (left < right)
-    if isinstance(left, str) and isinstance(right, str):
-        return (left > right) - (left < right)
+    both_text = isinstance(left, str) and isinstance(right, str)
+    if both_text or (_is_number(left) and _is_number(right)):
+        return int(left > right) - int(left < right)
     if isinstance(left, Temporal) and isinstance(right, Temporal) and _same_line(left, right):
         return temporal.compare(left, right)
     first, second = _as_quantity(left), _as_quantity(right)

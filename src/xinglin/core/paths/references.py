@@ -55,7 +55,7 @@ def is_type(
         if text.startswith("#"):
             inside = contained(text, root)
             return inside is not None and model.is_kind_of(str(inside.get("resourceType")), type_name)
-        named = target_type(text)
+        named = None if text.startswith("urn:") else target_type(text)
         if named is not None:
             return model.is_kind_of(named, type_name)
         target = in_bundle(text, root) or (resolver(text) if resolver else None)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import cmp_to_key
 
+from ..equality import distinct, key
 from ..errors import PathError
-from ..items import Item, Node, distinct, key, system
+from ..items import Item, Node, system
 from ..operators import order, single, truth
 from ..world import Frame, Run
 from .registry import each, function, whole
@@ -158,12 +159,14 @@ def aggregate(items: list[Item], arguments: list[Run], frame: Frame) -> list[Ite
 def sort(items: list[Item], arguments: list[Run], frame: Frame) -> list[Item]:
     """In ascending order of the keys (or of the items); a minus before a key sorts descending; empty comes first."""
     frame.world.spend(len(items) * max(1, len(items).bit_length()))
-    runs = arguments or [lambda scope: [False, *scope.this]]
-    rows = [
-        (item, keys)
-        for item, keys in zip(items, zip(*(each(items, run, frame) for run in runs), strict=True), strict=True)
-    ]
-    return [item for item, _ in sorted(rows, key=cmp_to_key(lambda a, b: _sorted_order(a[1], b[1])))]
+    runs: list[Run] = arguments or [lambda scope: [False, *scope.this]]
+    keys = list(zip(*(each(items, run, frame) for run in runs), strict=True))
+
+    def compare(a: int, b: int) -> int:
+        return _sorted_order(keys[a], keys[b])
+
+    places = sorted(range(len(items)), key=cmp_to_key(compare))
+    return [items[place] for place in places]
 
 
 def _sorted_order(left: tuple[list[Item], ...], right: tuple[list[Item], ...]) -> int:
