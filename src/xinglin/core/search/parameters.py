@@ -169,7 +169,8 @@ def _by_base() -> dict[str, list[SearchParameterDef]]:
     found: dict[str, list[SearchParameterDef]] = {}
     for definition in search_parameters():
         for base in definition.bases:
-            found.setdefault(base, []).append(definition)
+            if not definition.url.endswith("/example"):
+                found.setdefault(base, []).append(definition)
     return found
 
 
@@ -271,6 +272,17 @@ def person_paths(type_name: str) -> tuple[str, ...]:
             if path.restriction in (None, "Patient"):
                 texts[path.text] = None
     return tuple(texts)
+
+
+def decides_person(type_name: str, path: Path) -> bool:
+    """True where a reference to a Patient at this path is always the resource's person."""
+    first = person_paths(type_name)[:1]
+    return type_name != "Patient" and first == (path.text,) and element_max_one(path)
+
+
+def sole_person_path(type_name: str) -> bool:
+    """True where nothing else makes a resource of this type a person's."""
+    return len(person_paths(type_name)) == 1
 
 
 REGISTRY: Final = Registry()

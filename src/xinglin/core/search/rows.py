@@ -292,11 +292,12 @@ def quantity_row(value: Any, fhir_type: str) -> tuple[int, float, float, int, fl
 
 
 def canonical_leaf() -> Leaf:
-    """The row by which a chain through a canonical reference finds a conformance resource."""
+    """The row by which a canonical reference finds a conformance resource: the hash of its URL."""
 
     def leaf(value: Any, rows: IndexRows) -> None:
         if isinstance(value, str):
-            rows.by_hash[CANONICAL ^ reference_key(value)] = 0
+            hashed = reference_key(value)
+            rows.moments.append((CANONICAL, hashed, hashed))
 
     return leaf
 

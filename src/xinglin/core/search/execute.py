@@ -1,0 +1,154 @@
+"""A Query answered: plan, count what must be counted, read the page, follow the includes."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import asyncpg
+
+from xinglin.core.search.includes import included
+from xinglin.core.search.ordering import Cursor
+from xinglin.core.search.pages import page_token, read_page_token
+from xinglin.core.search.plan import ESTIMATE, Plan, chosen, plan_of, settled
+from xinglin.core.search.query import Query, TypeQuery
+from xinglin.core.search.resolve import Terminology, resolved
+from xinglin.core.store.keys import TYPE_NAMES
+from xinglin.core.store.rows import Stored
+from xinglin.core.store.visibility import Visibility
+from xinglin.kernel.errors import Issue, TooCostly
+
+ROW_COLUMNS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """`matches` in their order, `included` in no particular one; `total` None where it was not asked for and not
+    known; `next` the token of the following page."""
+
+    matches: list[Stored]
+    included: list[Stored]
+    total: int | None
+    next: str | None
+    issues: tuple[Issue, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One match: the resource, and its place in the order."""
+
+    stored: Stored
+    place: Cursor
+
+
+async def search(
+    connection: asyncpg.Connection,
+    query: Query,
+    visibility: Visibility,
+    *,
+    now: int,
+    secret: bytes = b"",
+    context: str = "",
+    terminology: Terminology | None = None,
+) -> SearchResult:
+    """The page that the query asks for, of what the principal may see.
+
+    `now` is in microseconds since 1970. `secret` signs page links, `context` names the query and the principal a link
+    is good for. Raises TooCostly, naming the part, where a statement runs into its timeout; Invalid for a page link
+    of another search.
+    """
+    cursor, known = read_page_token(query.page, secret, context) if query.page else (None, None)
+    plans = []
+    for branch in query.branches:
+        branch = await resolved(branch, connection, visibility, now, terminology)
+        plans.append(await _planned(connection, branch, visibility, now))
+    if query.counts_only:
+        return SearchResult([], [], await _total(connection, plans, None), None, query.issues)
+    rows = await _page(connection, plans, query.count + 1, cursor)
+    more, rows = len(rows) > query.count, rows[: query.count]
+    total = known if cursor else await _wanted_total(connection, query, plans, rows, more)
+    following = page_token(rows[-1].place, total, secret, context) if more else None
+    matches = [row.stored for row in rows]
+    others, issues = await included(connection, query.includes, matches, visibility, now) if rows else ([], ())
+    return SearchResult(matches, others, total, following, (*query.issues, *issues))
+
+
+async def _planned(connection: asyncpg.Connection, branch: TypeQuery, visibility: Visibility, now: int) -> Plan:
+    plan = plan_of(branch, visibility, now)
+    ready = settled(plan)
+    if ready is None:
+        counts = (await _fetch(connection, plan, plan.probe()))[0]
+        ready = chosen(plan, list(counts))
+    return ready
+
+
+async def _page(
+    connection: asyncpg.Connection, plans: Sequence[Plan], limit: int, cursor: Cursor | None
+) -> list[Found]:
+    """The first rows of every type, merged in the one order."""
+    found = [[_found(row, plan) for row in await _fetch(connection, plan, plan.page(limit, cursor))] for plan in plans]
+    if len(found) == 1:
+        return found[0]
+    merged = heapq.merge(*found, key=lambda row: _rank(row.place, plans[0]))
+    return list(merged)[:limit]
+
+
+def _found(row: Any, plan: Plan) -> Found:
+    key, number, identifier, version, updated, body, person, date = row[:ROW_COLUMNS]
+    place = (*row[ROW_COLUMNS:], key) if plan.ordering.custom else (person, date, key)
+    return Found(Stored(TYPE_NAMES[number], identifier, version, updated, body), place)
+
+
+def _rank(place: Cursor, plan: Plan) -> tuple[Any, ...]:
+    """A place as something Python orders like the statement does."""
+    if not plan.ordering.custom:
+        return (place[0], -place[1], place[2])
+    ranked = [
+        (value is None, Backwards(value) if key.descending and value is not None else value)
+        for key, value in zip(plan.ordering.keys, place[:-1], strict=True)
+    ]
+    return (*ranked, -place[-1] if plan.ordering.last_descends else place[-1])
+
+
+@dataclass(frozen=True, slots=True)
+class Backwards:
+    """A value that comes before what is smaller."""
+
+    value: Any
+
+    def __lt__(self, other: Backwards) -> bool:
+        return bool(other.value < self.value)
+
+
+async def _wanted_total(
+    connection: asyncpg.Connection, query: Query, plans: Sequence[Plan], rows: Sequence[Found], more: bool
+) -> int | None:
+    if query.total == "none":
+        return None
+    if not more:
+        return len(rows)
+    if query.total == "accurate":
+        return await _total(connection, plans, None)
+    if query.total == "estimate":
+        counted = await _total(connection, plans, ESTIMATE + 1)
+        return counted if counted <= ESTIMATE else None
+    return None
+
+
+async def _total(connection: asyncpg.Connection, plans: Sequence[Plan], limit: int | None) -> int:
+    return sum([(await _fetch(connection, plan, plan.total(limit)))[0][0] for plan in plans])
+
+
+async def _fetch(connection: asyncpg.Connection, plan: Plan, statement: tuple[str, list[object]]) -> list[Any]:
+    sql, arguments = statement
+    try:
+        rows: list[Any] = await connection.fetch(sql, *arguments)
+    except asyncpg.QueryCanceledError:
+        raise TooCostly(
+            f"The search took too long at {plan.name}.",
+            expression=plan.name,
+            remedy="Narrow it: name a patient, a code or a shorter period.",
+        ) from None
+    return rows
