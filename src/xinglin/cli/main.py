@@ -73,7 +73,7 @@ app.command("load", epilog=load.EXAMPLE)(load.load)
 app.command("migrate", epilog=migrate.EXAMPLE)(migrate.migrate)
 app.command("doctor", epilog=doctor.EXAMPLE)(doctor.doctor)
 app.add_typer(user.app, name="user")
-app.add_typer(token.app, name="token")
+app.add_typer(token.app, name="token", epilog="Example: xinglin token --role system --hours 8")
 
 
 def run() -> None:
