@@ -101,7 +101,7 @@ def secret(label: str, *, max_length: int = 1024, **options: Any) -> Any:
 
 
 def integer(label: str, *, low: int | None = None, high: int | None = None, **options: Any) -> Any:
-    def read_integer(value: str) -> int:
+    def read_integer(value: str) -> Any:
         if not re.fullmatch(r"[+-]?\d{1,18}", value):
             raise Refused(N_("%(label)s must be a whole number"))
         return _between(int(value), low, high)
@@ -110,7 +110,7 @@ def integer(label: str, *, low: int | None = None, high: int | None = None, **op
 
 
 def decimal(label: str, *, low: Decimal | None = None, high: Decimal | None = None, **options: Any) -> Any:
-    def read_decimal(value: str) -> Decimal:
+    def read_decimal(value: str) -> Any:
         try:
             parsed = Decimal(value)
         except InvalidOperation:
@@ -197,7 +197,7 @@ def _value(rule: Rule, raw: Any) -> Any:
 
 def _sent_values(sent: FormData | Mapping[str, Any], name: str, rule: Rule) -> Any:
     if rule.many:
-        found = sent.getlist(name) if isinstance(sent, FormData) else sent.get(name, [])
+        found: Any = sent.getlist(name) if isinstance(sent, FormData) else sent.get(name, [])
         return [_clean(one, rule) for one in found if isinstance(one, str)]
     one = sent.get(name, "")
     return _clean(one, rule) if isinstance(one, str) else ""

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from xinglin.ui import assets, forms, i18n, parts, templating
-from xinglin.ui.preferences import SpeakingMiddleware
+from xinglin.ui.preferences import SpeakingMiddleware, preferences
 
 EXAMPLES = i18n.PACKAGE / "ui" / "examples"
 
@@ -65,7 +65,7 @@ async def page(request: Request) -> Response:
     name = request.path_params["name"]
     if name not in names():
         raise HTTPException(404)
-    language = templating.preferences(request).lang
+    language = preferences(request).lang
     density = request.query_params.get("density", "phone")
     context: dict[str, Any] = {
         "name": name,
