@@ -2,7 +2,7 @@
 
 `check` proves the structure of a body that will be stored as it is; `parse` gives its values; `read` does both.
 The fast pass may refuse what is right, and then `core.validation.structure` has the last word and names every error;
-it never accepts what the slow pass refuses (`docs/decisions/decoding.md`).
+it never accepts what the slow pass refuses (`docs/decisions/0004-two-passes.md`).
 """
 
 from __future__ import annotations

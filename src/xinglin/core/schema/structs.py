@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from functools import cache
+from threading import Lock
 from types import ModuleType
 from typing import Annotated, Any, Literal
 
@@ -41,6 +42,7 @@ NO_SIBLING = frozenset({("Extension", "url")})
 # Annotations name types by their names here, so that types may refer to one another before all are made.
 _names = ModuleType("xinglin.core.schema._generated")
 sys.modules[_names.__name__] = _names
+_making = Lock()  # a thread must not use a struct whose fields' types another has yet to make
 _names.__dict__.update(Annotated=Annotated, non_empty=Meta(min_length=1), UnsetType=UnsetType, Raw=msgspec.Raw)
 
 
@@ -49,7 +51,8 @@ def decoder(resource_type: str) -> msgspec.json.Decoder[Any]:
     """The typed decoder of a resource type; resources within it stay raw text."""
     definition = type_def(resource_type)
     assert definition is not None
-    return msgspec.json.Decoder(_all_structs(definition))
+    with _making:
+        return msgspec.json.Decoder(_all_structs(definition))
 
 
 def _all_structs(definition: TypeDef) -> type:
