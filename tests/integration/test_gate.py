@@ -13,6 +13,7 @@ from xinglin.access.house import House
 from xinglin.access.principal import NODE, Principal, Purpose, Role
 from xinglin.access.records import Records, Write
 from xinglin.core.schema.decode import parse
+from xinglin.core.store.keys import key_of
 from xinglin.kernel import clock
 from xinglin.kernel.errors import Conflict, Forbidden, Gone, Invalid, NotFound, PreconditionFailed, Unprocessable
 
@@ -64,12 +65,8 @@ async def county(house: House) -> House:
         house, "B", patient("b1"), observation("ob1", "b1"), observation("hiv", "b1", "75622-1", meta=label), vital
     )
     async with house.database.connection() as connection:
-        from xinglin.core.store.keys import key_of
-
-        for id in ("a1", "b1"):
-            await connection.execute(
-                "INSERT INTO person_link (patient, person) VALUES ($1, $2)", key_of("Patient", id), "anna"
-            )
+        rows = [(key_of("Patient", id), id, "anna") for id in ("a1", "b1")]
+        await connection.executemany("INSERT INTO person_link (patient, patient_id, person) VALUES ($1, $2, $3)", rows)
     return house
 
 

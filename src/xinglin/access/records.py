@@ -37,7 +37,7 @@ from xinglin.core.search.parse import parse
 from xinglin.core.search.query import Query
 from xinglin.core.store import read as store
 from xinglin.core.store.keys import TYPE_NUMBERS, key_of
-from xinglin.core.store.read import HistoryQuery, Version
+from xinglin.core.store.read import HistoryQuery
 from xinglin.core.store.rows import Change, Stored
 from xinglin.core.store.visibility import UNRESTRICTED, Visibility
 from xinglin.kernel import clock
@@ -98,10 +98,10 @@ class Records:
                 found = await store.newest(connection, type, id, self.visible)
             if found is None:
                 raise _missing(type, id)
-            if found.stored.deleted:
+            if found.deleted:
                 raise Gone(f"{type}/{id} was deleted.", remedy="Its history may still be read.")
             touched.append(found)
-        return found.stored
+        return found
 
     async def vread(self, type: str, id: str, version: int) -> Stored:
         """One version, where it and the newest may be seen."""
@@ -111,10 +111,10 @@ class Records:
                 found = await store.version(connection, type, id, version, self.visible)
             if found is None:
                 raise _missing(type, f"{id}/_history/{version}")
-            if found.stored.deleted:
+            if found.deleted:
                 raise Gone(f"{type}/{id} was deleted in version {version}.")
             touched.append(found)
-        return found.stored
+        return found
 
     async def history(
         self,
@@ -141,8 +141,8 @@ class Records:
             rows = rows[: query.count]
             touched += rows
         last = rows[-1] if more else None
-        cursor = f"{last.stored.updated}-{last.key}-{last.stored.version}" if last else None
-        return History([row.stored for row in rows], cursor)
+        cursor = f"{last.updated}-{key_of(last.type, last.id)}-{last.version}" if last else None
+        return History(rows, cursor)
 
     async def search(
         self,
@@ -161,11 +161,11 @@ class Records:
                 result = await self._run(connection, parsed, self.visible)
             touched += [*result.matches, *result.included]
         return Found(
-            [row.stored for row in result.matches],
-            [row.stored for row in result.included],
+            result.matches,
+            result.included,
             result.total,
             result.next,
-            list(parsed.issues),
+            list(result.issues),
             urlencode(parsed.used),
         )
 
@@ -181,14 +181,16 @@ class Records:
             query,
             visible,
             now=clock.micros(clock.now()),
-            signing_key=self.house.signing_key,
-            audience=self._audience(),
+            secret=self.house.signing_key,
+            context=self._context(query),
         )
 
-    def _audience(self) -> str:
-        """Who a page link is for: another's link is refused."""
+    def _context(self, query: Query) -> str:
+        """What a page link is good for: this search, and whoever made it."""
         who = self.principal
-        return sha256(repr((who.login, who.role, who.purpose, who.institution, who.scopes)).encode()).hexdigest()[:16]
+        asked = [pair for pair in query.used if pair[0] != "_page"]
+        text = repr((asked, who.login, who.role, who.purpose, who.institution, who.scopes))
+        return sha256(text.encode()).hexdigest()
 
     # writing ----------------------------------------------------------------------------------------------------
 
@@ -237,7 +239,7 @@ class Records:
         if not parsed.branches[0].conditions:
             raise Invalid("A condition needs a search parameter.", code="required", remedy="Say identifier=...")
         result = await self._run(connection, parsed, self.visible)
-        return [row.stored for row in result.matches]
+        return result.matches
 
     async def _project(self, connection: Connection, changes: Sequence[Change]) -> None:
         """Projections that must be true with the commit: the terms people are found by, and grants."""
@@ -259,9 +261,9 @@ class Records:
     # audit ------------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def _audited(self, interaction: str, target: str) -> AsyncIterator[list[Version]]:
+    async def _audited(self, interaction: str, target: str) -> AsyncIterator[list[Stored]]:
         """Record what the block discloses before it is handed on, and a refusal too."""
-        touched: list[Version] = []
+        touched: list[Stored] = []
         try:
             yield touched
         except Problem as problem:

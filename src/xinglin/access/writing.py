@@ -38,10 +38,11 @@ Extract = Callable[[dict[str, Any]], IndexRows]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a write: 200 updated or unchanged, 201 created, 204 deleted."""
+    """What became of a write: 200 updated or unchanged, 201 created, 204 deleted; `changed`: a version was made."""
 
     status: int
     stored: Stored | None
+    changed: bool = False
 
 
 @dataclass(slots=True)
@@ -335,8 +336,8 @@ def _person(resource: dict[str, Any], index: IndexRows) -> int:
 
 def _outcome(change: Change, new: Stored) -> Outcome:
     if new.deleted:
-        return Outcome(204, new)
-    return Outcome(201 if change.before is None or change.before.stored.deleted else 200, new)
+        return Outcome(204, new, changed=True)
+    return Outcome(201 if change.before is None or change.before.stored.deleted else 200, new, changed=True)
 
 
 def _settled(plan: Planned) -> Outcome:

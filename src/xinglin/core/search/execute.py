@@ -15,12 +15,12 @@ from xinglin.core.search.pages import page_token, read_page_token
 from xinglin.core.search.plan import ESTIMATE, Plan, chosen, plan_of, settled
 from xinglin.core.search.query import Query, TypeQuery
 from xinglin.core.search.resolve import Terminology, resolved
-from xinglin.core.store.keys import TYPE_NAMES
+from xinglin.core.store.keys import TYPE_NAMES, TYPE_NUMBERS
 from xinglin.core.store.rows import Stored
 from xinglin.core.store.visibility import Visibility
 from xinglin.kernel.errors import Issue, TooCostly
 
-ROW_COLUMNS: Final = 8
+ROW_COLUMNS: Final = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ async def search(
     """
     cursor, known = read_page_token(query.page, secret, context) if query.page else (None, None)
     plans = []
-    for branch in query.branches:
+    for branch in await _populated(connection, query.branches):
         branch = await resolved(branch, connection, visibility, now, terminology)
         plans.append(await _planned(connection, branch, visibility, now))
     if query.counts_only:
@@ -73,6 +73,26 @@ async def search(
     matches = [row.stored for row in rows]
     others, issues = await included(connection, query.includes, matches, visibility, now) if rows else ([], ())
     return SearchResult(matches, others, total, following, (*query.issues, *issues))
+
+
+async def _populated(connection: asyncpg.Connection, branches: Sequence[TypeQuery]) -> Sequence[TypeQuery]:
+    """The branches of a search over many types whose types have any resources at all: one if none has."""
+    if len(branches) <= FEW:
+        return branches
+    numbers = {row[0] for row in await connection.fetch(_TYPES_THAT_EXIST)}
+    return [branch for branch in branches if TYPE_NUMBERS[branch.type] in numbers] or branches[:1]
+
+
+FEW: Final = 4
+_TYPES_THAT_EXIST: Final = """
+WITH RECURSIVE types AS (
+    (SELECT type FROM resource WHERE NOT deleted ORDER BY type LIMIT 1)
+    UNION ALL
+    SELECT (SELECT r.type FROM resource r WHERE r.type > types.type AND NOT r.deleted ORDER BY r.type LIMIT 1)
+    FROM types WHERE types.type IS NOT NULL
+)
+SELECT type FROM types WHERE type IS NOT NULL
+"""
 
 
 async def _planned(connection: asyncpg.Connection, branch: TypeQuery, visibility: Visibility, now: int) -> Plan:
@@ -96,9 +116,10 @@ async def _page(
 
 
 def _found(row: Any, plan: Plan) -> Found:
-    key, number, identifier, version, updated, body, person, date = row[:ROW_COLUMNS]
+    key, number, identifier, version, updated, body, custodian, person, date = row[:ROW_COLUMNS]
     place = (*row[ROW_COLUMNS:], key) if plan.ordering.custom else (person, date, key)
-    return Found(Stored(TYPE_NAMES[number], identifier, version, updated, body), place)
+    stored = Stored(TYPE_NAMES[number], identifier, version, updated, body, False, person, custodian)
+    return Found(stored, place)
 
 
 def _rank(place: Cursor, plan: Plan) -> tuple[Any, ...]:

@@ -205,13 +205,12 @@ def _leaf(path: Path, fhir_type: str, target: _Target, type_name: str, registry:
 
 
 def _evaluated(path: Path, mask: int, parameter: Parameter, registry: Registry) -> Whole:
-    """A path that is more than a walk: FHIRPath finds the values, and their shape tells the type."""
-    compiled = fhirpath.compile(path.expression)
+    """A path that is more than a walk: FHIRPath finds the values and their types."""
+    compiled = fhirpath.search(path.expression)
     leaves: dict[str, Leaf] = {}
 
     def visit(resource: Any, rows: IndexRows) -> None:
-        for value in compiled(resource):
-            fhir_type = shape_of(value, path.kind)
+        for value, fhir_type in compiled.evaluate_typed(resource):
             leaf = leaves.get(fhir_type)
             if leaf is None:
                 target = _Target(path, Walk((), fhir_type, None, True), mask)
@@ -221,27 +220,10 @@ def _evaluated(path: Path, mask: int, parameter: Parameter, registry: Registry) 
     return visit
 
 
-def shape_of(value: Any, kind: str) -> str:
-    """The FHIR type of a value whose path does not tell it, as far as its parameter's kind needs to know."""
-    if not isinstance(value, dict):
-        return {"date": "dateTime", "reference": "canonical"}.get(kind, "string")
-    if kind == "token":
-        if "coding" in value or "text" in value:
-            return "CodeableConcept"
-        return "Identifier" if "value" in value else "Coding"
-    if kind == "date":
-        return "Period" if "start" in value or "end" in value else "Timing"
-    if kind == "string":
-        return "HumanName" if "family" in value or "given" in value else "Address"
-    if kind == "quantity":
-        return "Range" if "low" in value or "high" in value else "Quantity"
-    return "Reference" if kind == "reference" else "string"
-
-
 def references(resource: Mapping[str, Any], path: Path, base: str = "") -> list[str]:
     """The targets a reference path names, "Type/id" where they are of this server: what `_include` follows."""
     if path.walks is None:
-        found = list(fhirpath.compile(path.expression)(resource))
+        found = fhirpath.search(path.expression)(resource)
     else:
         found = [value for walk in path.walks for value in follow(resource, walk.steps)]
     written = [value.get("reference") if isinstance(value, dict) else value for value in found]

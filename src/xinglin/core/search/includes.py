@@ -132,11 +132,11 @@ class _Walker:
     async def _fetch(self, scope: Scope, r: str, guard: str, keys: str) -> list[tuple[int, Stored]]:
         looked_up = f"SELECT {r}.* FROM resource {r} WHERE {r}.key = c.key AND {guard} OFFSET 0"
         sql = (
-            f"SELECT {r}.key, {r}.type, {r}.id, {r}.version, {r}.updated, {r}.body FROM ({keys} OFFSET 0) AS c"
+            f"SELECT {r}.key, {r}.type, {r}.id, {r}.version, {r}.updated, {r}.body, {r}.person, {r}.custodian FROM ({keys} OFFSET 0) AS c"
             f" CROSS JOIN LATERAL ({looked_up}) AS {r} LIMIT {MAX_INCLUDED + len(self.seen) + 1}"
         )
         rows = await self.connection.fetch(sql, *scope.arguments.values)
-        return [(row[0], Stored(TYPE_NAMES[row[1]], row[2], row[3], row[4], row[5])) for row in rows]
+        return [(row[0], Stored(TYPE_NAMES[row[1]], *row[2:6], False, *row[6:8])) for row in rows]
 
 
 def _parameters(include: Include, type_name: str) -> Iterable[Parameter]:

@@ -8,7 +8,7 @@ reference is joined by the hash of its URL, which a conformance resource keeps i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from xinglin.core.search.compiled import Compiled, any_of
 from xinglin.core.search.parameters import Parameter, Path, decides_person, sole_person_path
@@ -18,6 +18,7 @@ from xinglin.core.search.scope import Scope
 from xinglin.core.store.keys import TYPE_NUMBERS
 
 CHAIN_RANK = 40
+Also = Callable[[Scope, str], str] | None
 
 
 def chain(parameter: Parameter, target: str, inner: Sequence[Compiled]) -> Compiled:
@@ -62,21 +63,25 @@ def _referring(scope: Scope, path: Path, targets: str, person: str | None) -> st
     return f"SELECT {k}.key FROM ({targets}) AS {g} CROSS JOIN LATERAL ({rows}) AS {k}"
 
 
-def matching(scope: Scope, type_name: str, parts: Sequence[Compiled], person: str | None) -> str:
-    """SELECT of the keys of visible resources of a type for which all the parts hold."""
+def matching(
+    scope: Scope, type_name: str, parts: Sequence[Compiled], person: str | None, column: str = "key", also: Also = None
+) -> str:
+    """SELECT of one column of the visible resources of a type for which all the parts, and `also`, hold."""
     t = scope.resource()
+    further = also(scope, t.name) if also else ""
     driver = best(parts)
     if driver is None or driver.source is None:
-        return f"SELECT {t.name}.key FROM resource {t.name} WHERE {holds(scope, t.name, t.guard, type_name, parts)}"
+        where = holds(scope, t.name, t.guard, type_name, parts)
+        return f"SELECT {t.name}.{column} FROM resource {t.name} WHERE {where}{further}"
     s = scope.row("s")
     source = driver.source(scope, person)
     rest = [part for part in parts if part is not driver or not part.exact]
     where = holds(scope, t.name, t.guard, type_name, rest)
-    return (
-        f"SELECT {t.name}.key FROM (SELECT DISTINCT key FROM ({source}) AS {scope.row('d')} OFFSET 0) AS {s}"
-        f" CROSS JOIN LATERAL (SELECT {t.name}.key FROM resource {t.name} WHERE {t.name}.key = {s}.key AND {where}"
-        f" OFFSET 0) AS {t.name}"
+    found = (
+        f"SELECT {t.name}.{column} FROM resource {t.name} WHERE {t.name}.key = {s}.key AND {where}{further} OFFSET 0"
     )
+    keys = f"SELECT DISTINCT key FROM ({source}) AS {scope.row('d')} OFFSET 0"
+    return f"SELECT {t.name}.{column} FROM ({keys}) AS {s} CROSS JOIN LATERAL ({found}) AS {t.name}"
 
 
 def best(parts: Sequence[Compiled]) -> Compiled | None:
@@ -145,13 +150,9 @@ def _has_person(parameter: Parameter, path: Path, inner: Sequence[Compiled]) -> 
         return f"(SELECT true {found} LIMIT 1)"
 
     def source(scope: Scope, person: str | None) -> str:
-        o, s = scope.resource(), scope.row("s")
-        keys = matching(scope, other, inner, person)
-        where = f"{o.name}.key = {s}.key AND {o.guard}{proof(scope, o.name)}"
-        return (
-            f"SELECT {o.name}.person AS key FROM ({keys}) AS {s} CROSS JOIN LATERAL"
-            f" (SELECT {o.name}.person FROM resource {o.name} WHERE {where} OFFSET 0) AS {o.name}"
-        )
+        p = scope.row("p")
+        people = matching(scope, other, inner, person, "person", proof)
+        return f"SELECT {p}.person AS key FROM ({people}) AS {p}"
 
     selective = any(part.source for part in inner)
     return Compiled(by_person, source if selective else None, rank=CHAIN_RANK)

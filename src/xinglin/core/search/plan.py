@@ -165,7 +165,9 @@ class Plan:
 
 
 def columns(r: str) -> str:
-    return ", ".join(f"{r}.{name}" for name in ("key", "type", "id", "version", "updated", "body", "person", "date"))
+    return ", ".join(
+        f"{r}.{name}" for name in ("key", "type", "id", "version", "updated", "body", "custodian", "person", "date")
+    )
 
 
 def may_order(part: Compiled) -> bool:

@@ -10,44 +10,34 @@ from xinglin.core.store.rows import Stored
 from xinglin.core.store.visibility import Arguments, Visibility
 from xinglin.kernel.database import Connection
 
-VERSION_COLUMNS = "key, type, id, version, updated, body, deleted, person, custodian"
+VERSION_COLUMNS = "type, id, version, updated, body, deleted, person, custodian, key"
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
-    """A stored version with the keys of the person it is about and of the institution that holds it."""
-
-    stored: Stored
-    key: int
-    person: int
-    custodian: int
+def stored_of(row: Any) -> Stored:
+    """A row of VERSION_COLUMNS as a value."""
+    return Stored(TYPE_NAMES[row[0]], *row[1:8])
 
 
-def version_of(row: Any) -> Version:
-    stored = Stored(TYPE_NAMES[row["type"]], row["id"], row["version"], row["updated"], row["body"], row["deleted"])
-    return Version(stored, row["key"], row["person"], row["custodian"])
-
-
-async def newest(connection: Connection, type: str, id: str, visible: Visibility) -> Version | None:
+async def newest(connection: Connection, type: str, id: str, visible: Visibility) -> Stored | None:
     """The newest version, deleted or not, if it may be seen."""
     arguments = Arguments(key_of(type, id))
     rule = visible.predicate("r", arguments.bind)
     sql = f"SELECT {VERSION_COLUMNS} FROM resource r WHERE key = $1 AND {rule}"  # noqa: S608
     row = await connection.fetchrow(sql, *arguments.values)
-    found = None if row is None else version_of(row)
-    return found if found and found.stored.id == id and found.stored.type == type else None
+    found = None if row is None else stored_of(row)
+    return found if found and found.reference == f"{type}/{id}" else None
 
 
-async def version(connection: Connection, type: str, id: str, number: int, visible: Visibility) -> Version | None:
+async def version(connection: Connection, type: str, id: str, number: int, visible: Visibility) -> Stored | None:
     """One version, if it and the newest may both be seen: what a person lost sight of is lost in the past too."""
     current = await newest(connection, type, id, visible)
-    if current is None or current.stored.version == number:
+    if current is None or current.version == number:
         return current
-    arguments = Arguments(current.key, number)
+    arguments = Arguments(key_of(type, id), number)
     rule = visible.predicate("h", arguments.bind)
     sql = f"SELECT {VERSION_COLUMNS} FROM history h WHERE key = $1 AND version = $2 AND {rule}"  # noqa: S608
     row = await connection.fetchrow(sql, *arguments.values)
-    return None if row is None else version_of(row)
+    return None if row is None else stored_of(row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +55,7 @@ class HistoryQuery:
     count: int = 50
 
 
-async def history(connection: Connection, query: HistoryQuery, visible: Visibility) -> list[Version]:
+async def history(connection: Connection, query: HistoryQuery, visible: Visibility) -> list[Stored]:
     """Versions, newest first, one more than `count` where there are more."""
     arguments = Arguments()
     bind = arguments.bind
@@ -80,7 +70,7 @@ async def history(connection: Connection, query: HistoryQuery, visible: Visibili
         for table, extra in (("resource", "true"), ("history", newest_too))
     ]
     sql = f"{' UNION ALL '.join(parts)} ORDER BY updated DESC, key DESC, version DESC LIMIT {limit}"
-    return [version_of(row) for row in await connection.fetch(sql, *arguments.values)]
+    return [stored_of(row) for row in await connection.fetch(sql, *arguments.values)]
 
 
 def _history_conditions(query: HistoryQuery, arguments: Arguments) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
     """One version of a resource. `body` is the JSON text that is served (empty when deleted), `updated` microseconds
-    since 1970."""
+    since 1970; `person` and `custodian` are the keys of the Patient it is about and of the Organization that holds it
+    (0: none)."""
 
     type: str
     id: str
@@ -17,6 +18,8 @@ class Stored:
     updated: int
     body: bytes
     deleted: bool = False
+    person: int = field(default=0, compare=False)
+    custodian: int = field(default=0, compare=False)
 
     @property
     def reference(self) -> str:
@@ -42,9 +45,15 @@ class Current:
 
     key: int
     stored: Stored
-    person: int
-    custodian: int
     category: int
+
+    @property
+    def person(self) -> int:
+        return self.stored.person
+
+    @property
+    def custodian(self) -> int:
+        return self.stored.custodian
 
 
 @dataclass(slots=True)

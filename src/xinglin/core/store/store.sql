@@ -1,5 +1,5 @@
 -- name: lock
-SELECT key, type, id, version, updated, body, deleted, person, custodian, category
+SELECT key, category, type, id, version, updated, body, deleted, person, custodian
 FROM resource WHERE key = ANY($1::bigint[]) ORDER BY key FOR UPDATE;
 
 -- name: earlier

@@ -24,15 +24,8 @@ async def lock(connection: Connection, keys: Iterable[int]) -> dict[int, Current
 
 
 def _current(row: Any) -> Current:
-    stored = Stored(
-        TYPE_NAMES[row["type"]],
-        row["id"],
-        row["version"],
-        row["updated"],
-        row["body"],
-        deleted=row["deleted"],
-    )
-    return Current(row["key"], stored, row["person"], row["custodian"], row["category"])
+    key, category, number, *rest = row
+    return Current(key, Stored(TYPE_NAMES[number], *rest), category)
 
 
 async def earlier_bodies(connection: Connection, key: int) -> list[bytes]:
@@ -58,8 +51,9 @@ async def commit(connection: Connection, changes: Sequence[Change], now: int) ->
 def _version(change: Change, now: int) -> Stored:
     version = change.before.stored.version + 1 if change.before else 1
     if change.resource is None:
-        return Stored(change.type, change.id, version, now, b"", deleted=True)
-    return Stored(change.type, change.id, version, now, body_of(change.resource, change.id, version, now))
+        return Stored(change.type, change.id, version, now, b"", True, change.person, change.custodian)
+    body = body_of(change.resource, change.id, version, now)
+    return Stored(change.type, change.id, version, now, body, False, change.person, change.custodian)
 
 
 def body_of(resource: dict[str, Any], resource_id: str, version: int, now: int) -> bytes:
