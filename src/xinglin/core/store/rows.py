@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -29,14 +30,22 @@ class Stored:
 class IndexRows(Protocol):
     """What search needs to know of a resource; `core.search.extract` makes it, the tables of the store explain it."""
 
-    person: int
-    date: int
-    date_end: int
-    present: int
-    tokens: list[tuple[int, int]]
-    strings: list[tuple[int, str, str]]
-    moments: list[tuple[int, int, int]]
-    quantities: list[tuple[int, int, float, float, int, float, float]]
+    @property
+    def person(self) -> int: ...
+    @property
+    def date(self) -> int: ...
+    @property
+    def date_end(self) -> int: ...
+    @property
+    def present(self) -> int: ...
+    @property
+    def tokens(self) -> Sequence[tuple[int, int]]: ...
+    @property
+    def strings(self) -> Sequence[tuple[int, str, str]]: ...
+    @property
+    def moments(self) -> Sequence[tuple[int, int, int]]: ...
+    @property
+    def quantities(self) -> Sequence[tuple[int, int, float, float, int, float, float]]: ...
 
 
 @dataclass(frozen=True, slots=True)
