@@ -17,12 +17,12 @@ from xinglin.cli.loading.entries import Parcel, Refused, parcels
 from xinglin.cli.loading.report import Refusal, Report, refusal_of
 from xinglin.cli.loading.sources import Unit
 from xinglin.core.rest.gate import Write
-from xinglin.kernel import clock
 from xinglin.kernel.config import Settings
 from xinglin.kernel.database import DatabaseUnavailable
 from xinglin.kernel.errors import Gone, NotFound, Problem
 
 TRIES = 6
+STATEMENT_SECONDS = 600  # a bundle of the largest size is one statement; nobody waits at a page for it
 ENTRY = re.compile(r"Bundle\.entry\[(\d+)\]\.?(?:resource\.?)?")
 CLASHES = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.UniqueViolationError)
 
@@ -39,7 +39,7 @@ class Storing:
     @asynccontextmanager
     async def open(cls, settings: Settings, names: dict[str, str]) -> AsyncIterator[Storing]:
         """`settings` name the database; `names` those institutions that may have to be created."""
-        house = await House.open(settings)
+        house = await House.open(replace(settings, statement_seconds=STATEMENT_SECONDS))
         try:
             yield cls(Records(house, NODE, why="load"), names)
         finally:
@@ -70,7 +70,6 @@ class Storing:
         self.known.add(custodian)
 
     async def _put(self, parcel: Parcel, unit: Unit, report: Report) -> None:
-        started = clock.micros(clock.now())
         try:
             outcomes = await self._write(parcel.writes, unit.custodian)
         except DatabaseUnavailable:
@@ -84,7 +83,7 @@ class Storing:
                 parcel, unit, report, Problem(f"Xinglin failed on this: {type(error).__name__}: {error}.")
             )
         else:
-            _count(report, parcel.writes, outcomes, started)
+            _count(report, parcel.writes, outcomes)
 
     async def _apart(self, parcel: Parcel, unit: Unit, report: Report, problem: Problem) -> None:
         """A bundle is refused whole; of single resources, halves are tried until the refused ones stand alone."""
@@ -107,17 +106,14 @@ class Storing:
         return await self.records.write(writes, custodian=custodian)
 
 
-def _count(report: Report, writes: Sequence[Write], outcomes: Sequence[Outcome], started: int) -> None:
+def _count(report: Report, writes: Sequence[Write], outcomes: Sequence[Outcome]) -> None:
     for write, outcome in zip(writes, outcomes, strict=True):
-        stored = outcome.stored
         if outcome.status == 201:
             report.created[write.type] += 1
-        elif outcome.status == 204 or stored is None:
-            report.deleted[write.type] += 1
-        elif stored.updated >= started:
-            report.updated[write.type] += 1
-        else:
+        elif not outcome.changed:
             report.unchanged[write.type] += 1
+        else:
+            (report.deleted if outcome.status == 204 else report.updated)[write.type] += 1
 
 
 def _refusals(problem: Problem, source: str, line: int | None, entry: int | None) -> list[Refusal]:
