@@ -23,7 +23,7 @@ CREATE INDEX person_spelling_variant ON person_spelling (variant, kind, term);
 CREATE TABLE person_edge (
     a      bigint  NOT NULL,
     b      bigint  NOT NULL,
-    ledger bigint  NOT NULL,                   -- the entry that added it
+    ledger bigint  NOT NULL,                   -- the entry that joined them
     PRIMARY KEY (a, b),
     CHECK (a < b)
 );
@@ -32,7 +32,6 @@ CREATE INDEX person_edge_b ON person_edge (b);
 CREATE TABLE person_bar (
     a      bigint  NOT NULL,
     b      bigint  NOT NULL,
-    ledger bigint  NOT NULL,
     PRIMARY KEY (a, b),
     CHECK (a < b)
 );
@@ -52,6 +51,8 @@ CREATE TABLE person_ledger (
     bars_removed  bigint[] NOT NULL
 );
 CREATE INDEX person_ledger_undoes ON person_ledger (undoes);
+-- Which join made an edge, asked when one is put back.
+CREATE INDEX person_ledger_join ON person_ledger (edges_added, entry) WHERE action = 'join';
 CREATE FUNCTION person_ledger_stays() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN RAISE EXCEPTION 'the ledger of persons is append-only'; END $$;
 CREATE TRIGGER person_ledger_stays BEFORE UPDATE OR DELETE ON person_ledger
@@ -66,12 +67,6 @@ CREATE TABLE person_link (
 CREATE INDEX person_link_patient_id ON person_link (patient_id);
 CREATE INDEX person_link_person ON person_link (person);
 
--- Person resources that are yet to be written as person_link says.
-CREATE TABLE person_pending (
-    person text COLLATE "C" NOT NULL,
-    entry  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY
-);
-
 -- Doubtful pairs for a clerk.
 CREATE TABLE person_review (
     a       bigint NOT NULL,
@@ -82,7 +77,7 @@ CREATE TABLE person_review (
     fields  jsonb  NOT NULL,                   -- field -> agree, close, differ, absent; never values
     opened  timestamptz NOT NULL,
     closed  timestamptz,
-    outcome text,                              -- joined, parted, withdrawn
+    outcome text,                              -- joined, parted; withdrawn when the records no longer ask it
     actor   text,
     PRIMARY KEY (a, b),
     CHECK (a < b)

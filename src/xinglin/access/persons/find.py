@@ -101,7 +101,7 @@ def _breadth(want: Want) -> int:
 
 
 def _dates(text: str) -> tuple[list[Want], str]:
-    births = []
+    births: list[Want] = []
     for year, month, day in _DATE.findall(text):
         digits = f"{year}{int(month):02d}" + (f"{int(day):02d}" if day else "")
         births.append((_range(Kind.BIRTH, digits, WHOLE, beginning=True),))
@@ -231,11 +231,7 @@ def _statement(wants: Sequence[Want], visible: Visibility, arguments: Arguments)
     The limit inside stops reading a broad range ("w") once enough people are found who may be seen.
     """
     first, *others = wants
-    more = "".join(
-        f" AND EXISTS (SELECT 1 FROM person_term o JOIN {_ranges(other, arguments)} AS v(kind, low, high, score)"
-        f" ON o.kind = v.kind AND o.term BETWEEN v.low AND v.high WHERE o.patient = t.patient)"
-        for other in others
-    )
+    more = "".join(_also(other, arguments) for other in others)
     return f"""
 SELECT r.id, r.version, r.updated, r.body, hit.score
   FROM (SELECT inner_hit.patient, min(w.score) AS score
@@ -249,6 +245,14 @@ SELECT r.id, r.version, r.updated, r.body, hit.score
   JOIN resource r ON r.key = hit.patient
  ORDER BY hit.score, r.id LIMIT $2
 """  # noqa: S608
+
+
+def _also(want: Want, arguments: Arguments) -> str:
+    ranges = _ranges(want, arguments)
+    return (
+        f" AND EXISTS (SELECT 1 FROM person_term o JOIN {ranges} AS v(kind, low, high, score)"  # noqa: S608
+        " ON o.kind = v.kind AND o.term BETWEEN v.low AND v.high WHERE o.patient = t.patient)"
+    )
 
 
 def _ranges(want: Want, arguments: Arguments) -> str:

@@ -17,7 +17,7 @@ INSERT INTO person_term (kind, term, patient)
 SELECT * FROM unnest($1::smallint[], $2::text[], $3::bigint[])
 """
 _NEW_SPELLINGS = """
-SELECT kind, term FROM (SELECT DISTINCT * FROM unnest($1::smallint[], $2::text[], $3::bigint[]) AS n(kind, term, whole)) n
+SELECT DISTINCT kind, term FROM unnest($1::smallint[], $2::text[], $3::bigint[]) AS n(kind, term, whole)
  WHERE NOT EXISTS (SELECT 1 FROM person_spelling s WHERE s.variant = n.whole AND s.kind = n.kind AND s.term = n.term)
 """
 _SPELLINGS = """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -18,6 +19,8 @@ import orjson
 from pypinyin import Style, pinyin
 
 MOST_READINGS: Final = 4  # spellings kept of one name
+Reading = tuple[tuple[str, ...], tuple[str, ...]]
+"""Syllables of surname and given name."""
 _TONE_MARKS: Final = {"\u0304": "1", "\u0301": "2", "\u030c": "3", "\u0300": "4"}
 _TONED_SYLLABLE: Final = re.compile(r"([a-zv]+)([1-5])")
 _APART: Final = re.compile(r"[\s·•.,，'’\-]+")
@@ -94,15 +97,17 @@ def _name(entry: dict[str, Any]) -> Name | None:
 
 
 @lru_cache(maxsize=65536)
-def readings(name: Name) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:
+def readings(name: Name) -> tuple[Reading, ...]:
     """Toned syllables (a digit behind its vowel) of surname and given name, the likeliest reading first."""
     surnames = _surname_readings(name.family)
     given = "".join(name.given)
     usual = pinyin(given, style=Style.TONE2, errors="ignore") if given else []
     # The reading of each character in its word first, its others behind.
     choices = [list(dict.fromkeys([*word, *_every(character)])) for word, character in zip(usual, given, strict=False)]
-    every_way = product(surnames, *choices)
-    ways = [(family, tuple(_toned(s) for s in rest)) for family, *rest in islice(every_way, 3 * MOST_READINGS)]
+    ways = (
+        (family, tuple(_toned(syllable) for syllable in rest))
+        for family, rest in product(surnames, list(islice(product(*choices), 2 * MOST_READINGS)))
+    )
     return tuple(_distinct(ways))
 
 
@@ -112,11 +117,9 @@ def _every(character: str) -> tuple[str, ...]:
     return tuple(r for found in pinyin(character, style=Style.TONE2, heteronym=True, errors="ignore") for r in found)
 
 
-def _distinct(
-    ways: list[tuple[tuple[str, ...], tuple[str, ...]]],
-) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+def _distinct(ways: Iterable[Reading]) -> list[Reading]:
     """The first readings that differ by more than tone, since a tone decides nothing but the order of results."""
-    kept: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
+    kept: dict[str, Reading] = {}
     for family, given in ways:
         kept.setdefault(without_tones("".join(family + given)), (family, given))
     return list(kept.values())[:MOST_READINGS]

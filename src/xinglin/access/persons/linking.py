@@ -1,0 +1,125 @@
+"""Linking as a consumer of the change feed: which Patients, new or changed, are the same person.
+
+A window of the feed, what it leads to, and the cursor are one transaction; one runner at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from xinglin.access.persons import review
+from xinglin.access.persons.graph import Graph, Pair, Step, pair
+from xinglin.access.persons.ledger import PERSONS_LOCK, Act, enter, load_graph
+from xinglin.access.persons.matching import Band, Decision, Matcher, decide
+from xinglin.access.persons.terms import Kind
+from xinglin.access.persons.traits import Traits
+from xinglin.access.principal import NODE
+from xinglin.core.store.keys import TYPE_NUMBERS
+from xinglin.kernel.database import Connection
+
+if TYPE_CHECKING:
+    from xinglin.access.house import House
+
+WINDOW: Final = 2000  # versions read in one transaction
+MOST_CANDIDATES: Final = 50  # records compared for one shared trait: beyond, the trait is nobody's (a dummy number)
+PARTED_BEFORE: Final = "parted-before"
+
+_WINDOW: Final = """
+SELECT txid, seq, key, type FROM feed
+ WHERE (txid, seq) > ((SELECT txid FROM person_cursor), (SELECT seq FROM person_cursor))
+   AND txid < pg_snapshot_xmin(pg_current_snapshot())
+ ORDER BY txid, seq LIMIT $1
+"""
+_CANDIDATES: Final = """
+SELECT DISTINCT m.patient AS one, o.patient AS other
+  FROM person_term m CROSS JOIN LATERAL (
+       SELECT t.patient FROM person_term t WHERE t.kind = $2 AND t.term = m.term AND t.patient <> m.patient LIMIT $3) o
+ WHERE m.patient = ANY($1::bigint[]) AND m.kind = $2
+"""
+_EDGES: Final = """
+SELECT e.a, e.b, g.actor FROM person_edge e JOIN person_ledger g ON g.entry = e.ledger
+ WHERE e.a = ANY($1::bigint[]) OR e.b = ANY($1::bigint[])
+"""
+
+
+async def catch_up(house: House, matcher: Matcher = decide) -> int:
+    """Link what a window of the change feed brought; the number of versions read, 0 when there is nothing new."""
+    async with house.database.transaction() as connection:
+        if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", PERSONS_LOCK):
+            return 0
+        rows = await connection.fetch(_WINDOW, WINDOW)
+        if not rows:
+            return 0
+        patients = {row["key"] for row in rows if row["type"] == TYPE_NUMBERS["Patient"]}
+        if patients:
+            await _link(connection, house, patients, matcher)
+        last = rows[-1]
+        await connection.execute("UPDATE person_cursor SET txid = $1, seq = $2", last["txid"], last["seq"])
+    return len(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What follows from the decisions: acts for the ledger, and the pairs that a clerk should see."""
+
+    acts: list[Act]
+    doubtful: dict[Pair, Decision]
+
+
+async def _link(connection: Connection, house: House, patients: set[int], matcher: Matcher) -> None:
+    decisions = await _decisions(connection, patients, matcher)
+    edges = await connection.fetch(_EDGES, list(patients))
+    automatic = {(row["a"], row["b"]) for row in edges if row["actor"] == NODE.login}
+    gone = await _deleted(connection, patients)
+    lost = {(row["a"], row["b"]) for row in edges if row["a"] in gone or row["b"] in gone}
+    touched = {record for two in decisions for record in two} | {record for two in lost | automatic for record in two}
+    graph = await load_graph(connection, touched)
+    plan = plan_links(graph, decisions, automatic, lost)
+    await enter(connection, house, plan.acts)
+    await review.bring_up_to_date(connection, patients, plan.doubtful)
+
+
+def plan_links(graph: Graph, decisions: dict[Pair, Decision], automatic: Iterable[Pair], lost: set[Pair]) -> Plan:
+    """Change the graph as the decisions say; what a clerk joined or parted stands. Pure but for `graph`."""
+    acts, doubtful = [], {two: one for two, one in decisions.items() if one.band is Band.REVIEW}
+    linked = {two: one for two, one in decisions.items() if one.band is Band.LINKED}
+    for two in sorted(lost | (set(automatic) - set(linked))):
+        acts.append(_act(graph, Step(edges_removed=frozenset({two})), "part", "the records no longer support it"))
+    for two, decision in sorted(linked.items()):
+        if two in graph.bars or two in graph.edges:
+            continue
+        if graph.bars_between(*two):
+            doubtful[two] = Decision(Band.REVIEW, PARTED_BEFORE, decision.fields)
+            continue
+        acts.append(_act(graph, graph.joined(*two), "join", decision.rule))
+    settled = {two for two in doubtful if two in graph.bars or two[1] in graph.component(two[0])}
+    return Plan(acts, {two: one for two, one in doubtful.items() if two not in settled})
+
+
+def _act(graph: Graph, step: Step, action: str, why: str) -> Act:
+    graph.apply(step)
+    return Act(step, NODE.login, action, why)
+
+
+async def _decisions(connection: Connection, patients: set[int], matcher: Matcher) -> dict[Pair, Decision]:
+    """What becomes of each pair that shares a trait, one of the pair being new or changed."""
+    rows = await connection.fetch(_CANDIDATES, list(patients), int(Kind.BLOCK), MOST_CANDIDATES)
+    pairs = {pair(row["one"], row["other"]) for row in rows}
+    traits = await _traits(connection, sorted({record for two in pairs for record in two}))
+    return {(a, b): matcher(traits[a], traits[b]) for a, b in pairs if a in traits and b in traits}
+
+
+async def _traits(connection: Connection, records: Sequence[int]) -> dict[int, Traits]:
+    rows = await connection.fetch(
+        "SELECT key, body FROM resource WHERE key = ANY($1::bigint[]) AND NOT deleted", list(records)
+    )
+    return {row["key"]: Traits.of(orjson.loads(row["body"])) for row in rows}
+
+
+async def _deleted(connection: Connection, patients: set[int]) -> set[int]:
+    rows = await connection.fetch("SELECT key FROM resource WHERE key = ANY($1::bigint[]) AND deleted", list(patients))
+    return {row["key"] for row in rows}

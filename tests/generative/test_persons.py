@@ -1,0 +1,149 @@
+"""Persons under generated data: joining and parting restore exactly; an identifier alone never links."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xinglin.access.persons.find import one_typo, read
+from xinglin.access.persons.graph import Graph, Step, pair
+from xinglin.access.persons.index import variants
+from xinglin.access.persons.matching import Band, decide
+from xinglin.access.persons.spelling import names_of
+from xinglin.access.persons.terms import blocks_of, terms_of
+from xinglin.access.persons.traits import Traits, Verdict
+
+RECORDS = range(8)
+ACTS = st.lists(
+    st.one_of(
+        st.tuples(st.just("join"), st.sampled_from(RECORDS), st.sampled_from(RECORDS)),
+        st.tuples(st.just("part"), st.sampled_from(RECORDS), st.sampled_from(RECORDS)),
+        st.tuples(st.just("leave"), st.frozensets(st.sampled_from(RECORDS), min_size=1, max_size=3)),
+    ),
+    max_size=25,
+)
+
+
+def step_for(graph: Graph, act: tuple[Any, ...]) -> Step:
+    if act[0] == "leave":
+        return graph.parted(act[1])
+    if act[1] == act[2]:
+        return Step()
+    return graph.joined(act[1], act[2]) if act[0] == "join" else graph.parted([act[2]], others=[act[1]])
+
+
+def partition(graph: Graph) -> set[frozenset[int]]:
+    return {graph.component(record) for record in RECORDS}
+
+
+@settings(max_examples=1000, deadline=None)
+@given(ACTS)
+def test_taking_back_restores_exactly(acts: list[tuple[Any, ...]]) -> None:
+    graph, before, steps = Graph(), [], []
+    for act in acts:
+        before.append((set(graph.edges), set(graph.bars), partition(graph)))
+        steps.append(step_for(graph, act))
+        graph.apply(steps[-1])
+        if act[0] == "join" and act[1] != act[2]:
+            assert act[2] in graph.component(act[1]) and not graph.bars_between(act[1], act[2])
+        elif act[0] == "part" and act[1] != act[2]:
+            assert act[2] not in graph.component(act[1]) and pair(act[1], act[2]) in graph.bars
+    for step, was in zip(reversed(steps), reversed(before), strict=True):
+        graph.apply(graph.in_effect(step.inverse()))
+        assert (graph.edges, graph.bars, partition(graph)) == was
+
+
+@settings(max_examples=300, deadline=None)
+@given(ACTS)
+def test_components_are_those_of_the_edges(acts: list[tuple[Any, ...]]) -> None:
+    """Against the slow and obvious way: merge sets until nothing changes."""
+    graph = Graph()
+    for act in acts:
+        graph.apply(step_for(graph, act))
+    sets = [{record} for record in RECORDS]
+    for a, b in graph.edges:
+        left, right = (next(s for s in sets if x in s) for x in (a, b))
+        if left is not right:
+            left |= right
+            sets.remove(right)
+    assert partition(graph) == {frozenset(s) for s in sets}
+
+
+IDS = ["11010519491231002X", "290121198005030012"]
+NAMES = [
+    "王小明",
+    "王晓明",
+    "王明",
+    "張偉",
+    "张伟",
+    "Wang Xiaoming",
+    "Xiaoming Wang",
+    "John Smith",
+    "单田芳",
+    "王佳怡",
+    "王佳琪",
+    "",
+]
+PATIENTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": st.lists(st.sampled_from(NAMES).map(lambda text: {"text": text}), max_size=2),
+        "birthDate": st.sampled_from(["1980-05-03", "1980-03-05", "1980", "1949-12-31"]),
+        "gender": st.sampled_from(["male", "female", "unknown"]),
+        "identifier": st.lists(
+            st.one_of(
+                st.sampled_from(IDS).map(lambda v: {"system": "urn:oid:2.16.156.10011.1.3", "value": v}),
+                st.just({"type": {"coding": [{"code": "PPN"}]}, "value": "E12345678"}),
+                st.just({"system": "urn:mrn", "value": "1", "type": {"coding": [{"code": "MR"}]}}),
+            ),
+            max_size=3,
+        ),
+        "telecom": st.just([{"system": "phone", "value": "13800138000"}]),
+        "multipleBirthInteger": st.sampled_from([1, 2]),
+    },
+)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(PATIENTS, PATIENTS)
+def test_a_link_needs_an_identifier_and_more(a: dict[str, Any], b: dict[str, Any]) -> None:
+    one, other = Traits.of(a), Traits.of(b)
+    decision = decide(one, other)
+    assert decision == decide(other, one)
+    if decision.band is Band.LINKED:
+        fields = decision.fields
+        assert one.identifiers & other.identifiers and fields["identifier"] is Verdict.AGREE
+        assert Verdict.AGREE in (fields["name"], fields["birth-date"])
+        assert fields["sex"] is not Verdict.DIFFER and fields["multiple-birth"] is not Verdict.DIFFER
+    if decision.band is not Band.APART:
+        shared = set(blocks_of(a, names_of(a))) & set(blocks_of(b, names_of(b)))
+        # An address is a reason to doubt but not one to look for.
+        assert shared, (decision, "a pair that is not apart is found by a term they share")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(alphabet="abxy", min_size=1, max_size=6), st.text(alphabet="abxy", min_size=1, max_size=6))
+def test_one_typo_is_an_edit_distance_of_one(a: str, b: str) -> None:
+    letters = "abxy"
+    edits = {a[:i] + a[i + 1 :] for i in range(len(a))}
+    edits |= {a[:i] + c + a[i:] for i in range(len(a) + 1) for c in letters}
+    edits |= {a[:i] + c + a[i + 1 :] for i in range(len(a)) for c in letters}
+    edits |= {a[:i] + a[i + 1] + a[i] + a[i + 2 :] for i in range(len(a) - 1)}
+    assert one_typo(a, b) is (b in edits - {a})
+    if one_typo(a, b):
+        assert variants(a) & variants(b), "the index finds it"
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(max_size=40))
+def test_anything_can_be_typed_and_named(text: str) -> None:
+    read(text)
+    terms_of(
+        {
+            "name": [{"text": text}, {"family": text, "given": [text]}],
+            "identifier": [{"value": text}],
+            "birthDate": text,
+        }
+    )
