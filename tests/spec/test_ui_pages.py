@@ -116,6 +116,14 @@ def test_data_is_escaped_and_unknown_names_are_errors(client: TestClient) -> Non
     assert "<b>" not in str(ui.patient_banner(gallery.parts.PatientFacts("<b>x</b>")))
 
 
+def test_a_constant_is_formatted_anew_for_each_reader() -> None:
+    template = templating.environment().from_string("""{{ "female" | gender }} {{ "2024-05-01" | day }}""")
+    with i18n.speaking("zh-Hans"):
+        assert template.render() == "女 2024年5月1日"
+    with i18n.speaking("en"):
+        assert template.render() == "Female 1 May 2024"
+
+
 def test_static_files_are_kept_by_browsers_under_the_hash_of_their_content(client: TestClient) -> None:
     assert "immutable" in client.get(assets.static_url("css/base.css")).headers["cache-control"]
     assert client.get("/static/css/base.css").headers["cache-control"] == "no-cache"

@@ -44,6 +44,7 @@ def environment() -> Environment:
     env = Environment(
         loader=FileSystemLoader(i18n.PACKAGE),
         autoescape=True,
+        optimized=False,  # folding `"female" | gender` when compiled would fix the first reader's language for all
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
