@@ -223,7 +223,7 @@ def test_second_records_are_written_differently_in_every_way() -> None:
     )
     expected = {"same", "no-id", "homophone", "traditional", "pinyin", "abbreviated", "day-month", "old-phone"}
     assert expected | {"mistyped-id", "other-id"} <= kinds.keys()
-    assert kinds["same"] < 0.6 * kinds.total()
+    assert kinds["same"] < 0.7 * kinds.total()
 
 
 def test_no_single_identifier_can_be_trusted(patients: dict[str, dict]) -> None:

@@ -47,9 +47,11 @@ ALLERGIC = 0.09
 
 # Untreated readings, mean and spread; a person keeps their own. mmHg, %, mmol/L, mL/min/1.73 m2.
 PRESSURE = {"well": ((116, 7), (74, 5)), "hypertension": ((156, 8), (96, 5))}
+PRESSURE_BEFORE_ONSET = (16.0, 4.0)  # lower than at onset, and for each year before it
 PRESSURE_CEILING = (134, 86)  # of one who has no hypertension
 SUGAR_UNTREATED = (8.3, 0.8)
 SUGAR_DRIFT_A_YEAR = 0.08
+SUGAR_BEFORE_ONSET = 5.9
 LDL_WHEN_TREATED = (4.1, 0.35)
 RATE_AT_25, RATE_LOST_A_YEAR, RATE_SPREAD, RATE_LEAST = 116.0, 0.8, 7.0, 67.0
 RATE_IN_CKD, RATE_LOST_IN_CKD, RATE_MOST_IN_CKD = (44.0, 4.5), 1.2, 57.0
@@ -101,6 +103,9 @@ class Life:
         self.adherence = ADHERENCE[0] + dice.random() * (ADHERENCE[1] - ADHERENCE[0])
         self._systolic, self._diastolic = Response(PRESSURE_LAG_DAYS), Response(PRESSURE_LAG_DAYS)
         self._sugar, self._ldl = Response(SUGAR_LAG_DAYS), Response(LIPID_LAG_DAYS)
+        for key, onset in self.onset.items():
+            if onset < start and key != "ckd":  # which is told by its numbers at a follow-up, and has no drugs here
+                self._settle(key, start)
 
     def _illnesses(self) -> dict[str, int]:
         dice, person = self.dice, self.person
@@ -158,7 +163,7 @@ class Life:
 
     # What treatment does
 
-    def settle(self, key: str, day: int) -> None:
+    def _settle(self, key: str, day: int) -> None:
         """Treatment known since before the records begin: its effect is already there."""
         self.regimen[key] = self.dice.between(0, min(2, len(LADDERS[key]) - 1))
         self._take(day, {**self.drugs, key: LADDERS[key][self.regimen[key]]})
@@ -206,6 +211,9 @@ class Life:
         winter = WINTER_RISE * cos(2 * pi * (day % 365.25) / 365.25)
         high = self.systolic - self._systolic.at(day) + winter + noise() * DAILY["systolic"]
         low = self.diastolic - self._diastolic.at(day) + winter / 2 + noise() * DAILY["diastolic"]
+        if (before := self.onset.get("hypertension", day) - day) > 0:
+            less = PRESSURE_BEFORE_ONSET[0] + PRESSURE_BEFORE_ONSET[1] * before / DAYS_PER_YEAR
+            high, low = min(high - less, PRESSURE_CEILING[0]), min(low - less / 2, PRESSURE_CEILING[1])
         if week := self.week_of_pregnancy(day):
             change = physiology.pregnant(week)
             high, low = high + change[1], low + change[2]
@@ -227,7 +235,7 @@ class Life:
         hba1c = self.levels["hba1c"] - self._sugar.at(day) + noise() * DAILY["sugar"]
         if "diabetes" in self.onset:
             hba1c += (day - self.end) / DAYS_PER_YEAR * SUGAR_DRIFT_A_YEAR
-            hba1c = max(5.6, hba1c)
+            hba1c = max(5.6, hba1c) if day >= self.onset["diabetes"] else SUGAR_BEFORE_ONSET + noise() * DAILY["sugar"]
         hba1c = round(hba1c, 1)
         glucose = round(physiology.fasting_glucose(hba1c) + noise() * DAILY["glucose"], 1)
         return {"hba1c": hba1c, "glucose": glucose}

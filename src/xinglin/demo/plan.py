@@ -77,7 +77,7 @@ def _follow_ups(life: Life, dice: Dice) -> list[Occasion]:
         if not onsets:
             continue
         first = min(onsets)
-        day = first if first >= life.start else life.start + dice.between(0, 80)
+        day = first if first >= life.start else min(life.end, life.start + dice.between(0, 80))
         number = 0
         while day <= life.end:
             if number == 0 or not dice.chance(MISSED_SHARE):

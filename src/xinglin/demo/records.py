@@ -16,11 +16,36 @@ from xinglin.demo.roster import BLOCK, Person, block_of_people
 PRIMARY = weighted([("hx", 46.0), ("town", 34.0), ("tc", 20.0)])
 DUPLICATES_PER_BLOCK = (3, 4)  # of twenty people, besides those whom the pharmacy knows too: 45 of 300 at least
 PHARMACY_CUSTOMERS_PER_BLOCK = 2
-# How a second institution's record differs from the person; the shares are the county's own choice, each kind present.
-VARIATIONS = weighted([
-    ("same", 38.0), ("no-id", 13.0), ("homophone", 11.0), ("traditional", 8.0), ("pinyin", 8.0), ("abbreviated", 6.0),
-    ("day-month", 6.0), ("old-phone", 6.0), ("mistyped-id", 4.0),
-])  # fmt: skip
+# How a second institution's record differs from the person. The deck is dealt in turn, block after block, so that even
+# a small county has every kind; what a name cannot be turned into (no homophone known) stays as it is. Every fourth
+# block has, besides, someone whose day and month of birth are swapped.
+VARIATIONS = (
+    "same",
+    "homophone",
+    "no-id",
+    "same",
+    "traditional",
+    "pinyin",
+    "same",
+    "old-phone",
+    "same",
+    "homophone",
+    "abbreviated",
+    "same",
+    "no-id",
+    "traditional",
+    "same",
+    "mistyped-id",
+    "same",
+    "pinyin",
+    "homophone",
+    "same",
+    "abbreviated",
+    "same",
+    "no-id",
+    "same",
+    "traditional",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +76,7 @@ def _record(person: Person, prefix: str, seed: int, variation: str, other: str |
         changed = spelling(name)
         name, variation = (changed, variation) if changed else (name, "same")
     if variation == "day-month":
-        if birth.day <= 12 and birth.day != birth.month:
-            birth = birth.replace(month=birth.day, day=birth.month)
-        else:
-            variation = "no-id"
+        birth = birth.replace(month=birth.day, day=birth.month)
     if variation == "old-phone":
         phone = person.old_phone
     written: str | None = identifier
@@ -85,6 +107,11 @@ def _second(dice: Dice, person: Person, primary: str) -> str:
     return dice.pick(choices)
 
 
+def _can_be_swapped(person: Person, today: date) -> bool:
+    """Day and month make another date the other way round; a child would then be seen before it was born."""
+    return person.birth.day <= 12 and person.birth.day != person.birth.month and person.age(today) >= 18
+
+
 @lru_cache(maxsize=32)
 def block_of_records(seed: int, today: date, years: int, block: int) -> tuple[tuple[Record, ...], ...]:
     """For each person of the block the records that institutions hold, the first being where they mostly go."""
@@ -93,9 +120,13 @@ def block_of_records(seed: int, today: date, years: int, block: int) -> tuple[tu
     places = sorted(range(BLOCK), key=lambda _: dice.random())
     grown = [p for p in places if people[p].age(today) >= 1]
     duplicated = set(grown[: dice.pick(DUPLICATES_PER_BLOCK)])
+    swapped = next((p for p in grown if _can_be_swapped(people[p], today)), None) if block % 4 == 1 else None
+    if swapped is not None:
+        duplicated.add(swapped)
     customers = set(grown[2 : 2 + PHARMACY_CUSTOMERS_PER_BLOCK])
-    decoy = max(duplicated) if block % 3 == 2 else None
+    decoy = max(duplicated - {swapped}) if block % 3 == 2 else None
     result = []
+    dealt = block * DUPLICATES_PER_BLOCK[0] + seed
     for place, person in enumerate(people):
         primary = _primary(dice, person, today)
         records = [_first(person, primary, people, today, seed)]
@@ -105,9 +136,9 @@ def block_of_records(seed: int, today: date, years: int, block: int) -> tuple[tu
                 stranger = next(p for p in people if p.household != person.household)
                 records.append(_record(person, second, seed, "other-id", stranger.resident_id))
             else:
-                kind = dice.weighted(VARIATIONS)
-                swapped_child = kind == "day-month" and person.age(today) < 18  # would be seen before it was born
-                records.append(_record(person, second, seed, "no-id" if swapped_child else kind))
+                kind = "day-month" if place == swapped else VARIATIONS[dealt % len(VARIATIONS)]
+                dealt += place != swapped
+                records.append(_record(person, second, seed, kind))
         if place in customers:
             records.append(_record(person, "xh", seed, "same"))
         result.append(tuple(records))

@@ -90,8 +90,7 @@ class Story:
         conditions = {key: chart.condition(key, visit, life.onset[key]) for key in present}
         for key in present:
             if key in self.found:
-                known = life.onset[key] < life.start
-                (life.settle if known else life.begin)(key, occasion.day)
+                life.begin(key, occasion.day)
         CLINIC_WORK[occasion.kind](self, visit, present, occasion.number)
         given: set[str] = set()
         for key in present:
