@@ -197,3 +197,29 @@ def test_both_passes_know_the_calendar(day: date, beyond: int) -> None:
         sound = primitives.problem(code, value) is None
         assert sound or not fast
         assert fast or not sound or (day.month == 2 and day.year % 400 == 0)
+
+
+SCRAPS = [
+    *(bytes([byte]) for byte in b'"{}[],:\\ \n\0\xff0-.e'),
+    b"\\u0022", b"\\u0000", b"\\ud800", b"null", b"{}", b"[]", b"1e5", b"1e-999", b"0" * 70, b"9" * 5000,
+    b"1e9999999999999999999", b'"id":"a",', b'"extension":[{"url":"a","valueCode":"b"}],',
+]  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from(resource_types()), st.integers(0, 2**32), st.integers(1, 3))
+def test_damaged_text_is_refused_alike_and_never_crashes(name: str, seed: int, damages: int) -> None:
+    chance = random.Random(seed)
+    text = decode.encode(Maker(seed).resource(name))
+    for _ in range(damages):
+        start = chance.randrange(len(text) + 1)
+        text = text[:start] + chance.choice([*SCRAPS, b""]) + text[start + chance.choice([0, 0, 1, 5]) :]
+    accepted = slow_accepts(text)
+    assert accepted or not decode._is_sound(text, None)
+    for read in (decode.check, decode.read):
+        try:
+            read(text)
+        except Problem:
+            assert not accepted
+        else:
+            assert accepted

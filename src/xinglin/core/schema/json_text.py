@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
@@ -175,8 +175,11 @@ def _repeated(value: Any, path: str) -> Iterator[tuple[str, str]]:
 
 
 def _decimal(digits: str) -> Decimal:
-    number = Decimal(digits)
-    if len(digits) > MAX_DIGITS or abs(number.adjusted()) > MAX_EXPONENT:
+    try:
+        number = Decimal(digits) if len(digits) <= MAX_DIGITS else None
+    except InvalidOperation:  # an exponent that no Decimal has
+        number = None
+    if number is None or abs(number.adjusted()) > MAX_EXPONENT:
         raise ValueError(f"it is {_TOO_LONG}")
     return number
 

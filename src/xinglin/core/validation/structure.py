@@ -26,6 +26,7 @@ from xinglin.core.schema.references import is_allowed_target, target_type
 from xinglin.kernel.errors import Issue
 
 MAX_ISSUES = 500
+MAX_SUGGESTIONS = 50
 MAX_DEPTH = 100
 LISTED = 8  # values named in a message
 
@@ -52,6 +53,11 @@ class _Pass:
         if len(self.issues) < MAX_ISSUES:
             self.issues.append(Issue(code, f"{text}.", place or None, remedy=remedy))
 
+    def suggestion(self, name: str, known: Iterable[str]) -> str | None:
+        """The known name that is most alike; not for the many errors of hostile input, since looking costs 1 ms."""
+        close = get_close_matches(name[:80], list(known), n=1) if len(self.issues) < MAX_SUGGESTIONS else []
+        return f"Did you mean '{close[0]}'?" if close else None
+
     def resource(self, value: Any, path: str) -> None:
         """A resource at the root (path "") or inside another."""
         if not isinstance(value, dict):
@@ -73,7 +79,7 @@ class _Pass:
             self.add("required", "has no resourceType", path, remedy='Add one, such as "resourceType": "Patient".')
             return
         known = f"'{primitives.shortened(str(name))}' is not an R4 resource type"
-        self.add("structure", known, path, "resourceType", _suggestion(str(name), resource_types()))
+        self.add("structure", known, path, "resourceType", self.suggestion(str(name), resource_types()))
 
     def object(self, value: Any, definition: TypeDef, path: str) -> None:
         """An object of a complex type, backbone or resource."""
@@ -92,6 +98,8 @@ class _Pass:
 
     def properties(self, value: Mapping[str, Any], definition: TypeDef, path: str) -> None:
         for name, inner in value.items():
+            if len(self.issues) >= MAX_ISSUES:
+                return
             if name == "resourceType" and definition.kind == "resource":
                 continue
             element = definition.element(name)
@@ -105,7 +113,7 @@ class _Pass:
     def unknown_element(self, name: str, definition: TypeDef, path: str) -> None:
         known = [json_name(e, code) for e in definition.elements.values() for code in e.types]
         text = f"{definition.name} has no element '{primitives.shortened(name)}'"
-        self.add("structure", text, path, remedy=_suggestion(name, known))
+        self.add("structure", text, path, remedy=self.suggestion(name, known))
 
     def element(self, value: Any, owner: Mapping[str, Any], name: str, element: Element, path: str) -> None:
         code = _type_code(element, name)
@@ -151,7 +159,7 @@ class _Pass:
         allowed = value_set_order(value_set)
         if allowed and value not in allowed:
             text = f"'{primitives.shortened(value)}' is not in the required value set {value_set}"
-            self.add("code-invalid", text, path, remedy=_suggestion(value, allowed) or _one_of(allowed))
+            self.add("code-invalid", text, path, remedy=self.suggestion(value, allowed) or _one_of(allowed))
 
     def rules(self, value: Mapping[str, Any], code: str, element: Element, path: str) -> None:
         """What the element that uses a data type adds to it."""
@@ -282,11 +290,6 @@ def _definition(name: str) -> TypeDef:
     definition = type_def(name)
     assert definition is not None, name
     return definition
-
-
-def _suggestion(name: str, known: Iterable[str]) -> str | None:
-    close = get_close_matches(name[:80], list(known), n=1, cutoff=0.6)
-    return f"Did you mean '{close[0]}'?" if close else None
 
 
 def _one_of(allowed: Iterable[str]) -> str:
