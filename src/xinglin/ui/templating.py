@@ -7,12 +7,14 @@ Content-Security-Policy allows no inline script or style, so escaped data that s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
@@ -44,7 +46,6 @@ def environment() -> Environment:
     env = Environment(
         loader=FileSystemLoader(i18n.PACKAGE),
         autoescape=True,
-        optimized=False,  # folding `"female" | gender` when compiled would fix the first reader's language for all
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -53,7 +54,7 @@ def environment() -> Environment:
     env.install_gettext_callables(  # type: ignore[attr-defined]
         i18n._, i18n.ngettext, newstyle=True, pgettext=i18n.pgettext, npgettext=i18n.npgettext
     )
-    env.filters.update(formats.FILTERS)
+    env.filters.update({name: _per_reader(shown) for name, shown in formats.FILTERS.items()})
     env.globals.update(
         static=static_url,
         csrf_field=_csrf_field,
@@ -65,6 +66,16 @@ def environment() -> Environment:
     )
     _load_components(env)
     return env
+
+
+def _per_reader(shown: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter Jinja does not fold: `"female" | gender` computed when compiled would keep the first reader's language."""
+
+    @pass_context
+    def filtered(_context: Context, *arguments: Any, **options: Any) -> Any:
+        return shown(*arguments, **options)
+
+    return filtered
 
 
 def _load_components(env: Environment) -> None:
