@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from datetime import date
 from hashlib import sha256
 from itertools import combinations
+from pathlib import Path
 
 import orjson
 import pytest
@@ -24,6 +25,7 @@ from xinglin.demo.names import Name, pinyin
 from xinglin.kernel.errors import Invalid
 
 COUNTY = County()
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -290,3 +292,11 @@ def test_accounts_of_every_role_are_real(county: list[DemoBundle]) -> None:
         assert user.reference in exists and f"Organization/{user.organization}" in exists
     assert {"patient", "patient2", "pregnant", "mother", "private"} <= {user.login for user in users}
     assert accounts(County(people=1))[-1].login == "patient"
+
+
+def test_the_reference_page_names_every_institution_and_user() -> None:
+    page = (REPOSITORY / "docs/reference/demo-county.md").read_text()
+    for institution in INSTITUTIONS:
+        assert f"| `{institution.id}` | {institution.prefix} | {institution.name_zh} | {institution.name_en} |" in page
+    for user in accounts(COUNTY):
+        assert f"`{user.login}`" in page
