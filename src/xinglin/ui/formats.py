@@ -7,7 +7,7 @@ they were recorded with: 5.60 stays 5.60, since its precision is clinical inform
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from itertools import groupby
@@ -267,7 +267,7 @@ def masked(value: str | None) -> str:
     return text[:3] + "*" * (len(text) - 7) + text[-4:]
 
 
-FILTERS = {
+FILTERS: dict[str, Callable[..., Any]] = {
     "day": day,
     "short_day": short_day,
     "moment": moment,

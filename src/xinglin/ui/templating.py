@@ -69,7 +69,7 @@ def environment() -> Environment:
 
 
 def _per_reader(shown: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter Jinja does not fold: `"female" | gender` computed when compiled would keep the first reader's language."""
+    """A filter that Jinja does not fold: computed when compiled, it would keep the first reader's language."""
 
     @pass_context
     def filtered(_context: Context, *arguments: Any, **options: Any) -> Any:
