@@ -47,12 +47,11 @@ CREATE TABLE person_ledger (
     undoes        bigint  REFERENCES person_ledger,
     edges_added   bigint[] NOT NULL,           -- a1, b1, a2, b2, ...
     edges_removed bigint[] NOT NULL,
+    edges_were    bigint[] NOT NULL,           -- the joins that had made those removed, for putting them back
     bars_added    bigint[] NOT NULL,
     bars_removed  bigint[] NOT NULL
 );
 CREATE INDEX person_ledger_undoes ON person_ledger (undoes);
--- Which join made an edge, asked when one is put back.
-CREATE INDEX person_ledger_join ON person_ledger (edges_added, entry) WHERE action = 'join';
 CREATE FUNCTION person_ledger_stays() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN RAISE EXCEPTION 'the ledger of persons is append-only'; END $$;
 CREATE TRIGGER person_ledger_stays BEFORE UPDATE OR DELETE ON person_ledger

@@ -68,7 +68,7 @@ async def enter(connection: Connection, house: House, acts: Sequence[Act]) -> li
         return []
     numbers = await _append(connection, acts)
     for number, act in zip(numbers, acts, strict=True):
-        await _perform(connection, number, act.step)
+        await _perform(connection, number, act)
     touched = frozenset(record for act in acts for record in act.step.records())
     persons, moved = await _relabel(connection, touched)
     await _publish(connection, house, persons)
@@ -84,14 +84,28 @@ async def _append(connection: Connection, acts: Sequence[Act]) -> list[int]:
         len(acts),
     )
     numbers = sorted(row["entry"] for row in rows)
+    were = await _made_by(connection, frozenset(two for act in acts for two in act.step.edges_removed))
     await connection.executemany(
-        "INSERT INTO person_ledger OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        "INSERT INTO person_ledger (entry, at, actor, action, why, undoes, edges_added, edges_removed, bars_added,"
+        " bars_removed, edges_were) OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         [
-            (number, clock.now(), act.actor, act.action, act.why, act.undoes, *map(_flat, _columns(act.step)))
+            (
+                *(number, clock.now(), act.actor, act.action, act.why, act.undoes, *map(_flat, _columns(act.step))),
+                [were[two] for two in sorted(act.step.edges_removed)],
+            )
             for number, act in zip(numbers, acts, strict=True)
         ],
     )
     return numbers
+
+
+async def _made_by(connection: Connection, edges: frozenset[Pair]) -> dict[Pair, int]:
+    """The join that made each of these edges."""
+    rows = await connection.fetch(
+        "SELECT a, b, ledger FROM person_edge JOIN unnest($1::bigint[], $2::bigint[]) AS n(a, b) USING (a, b)",
+        *([two[side] for two in edges] for side in (0, 1)),
+    )
+    return {(row["a"], row["b"]): row["ledger"] for row in rows}
 
 
 def _columns(step: Step) -> tuple[frozenset[Pair], ...]:
@@ -106,17 +120,26 @@ def _unflat(records: Sequence[int]) -> frozenset[Pair]:
     return frozenset(zip(records[::2], records[1::2], strict=True))
 
 
-async def _perform(connection: Connection, number: int, step: Step) -> None:
+async def _perform(connection: Connection, number: int, act: Act) -> None:
     """An edge that is put back keeps the join that made it, and with it who vouches for it."""
-    edges, _, bars, _ = _columns(step)
+    step, was = act.step, await _before(connection, act.undoes)
     await connection.executemany("DELETE FROM person_edge WHERE a = $1 AND b = $2", sorted(step.edges_removed))
     await connection.executemany("DELETE FROM person_bar WHERE a = $1 AND b = $2", sorted(step.bars_removed))
     await connection.executemany(
-        "INSERT INTO person_edge VALUES ($1, $2, coalesce((SELECT max(entry) FROM person_ledger"
-        " WHERE action = 'join' AND edges_added = ARRAY[$1, $2]::bigint[]), $3)) ON CONFLICT DO NOTHING",
-        [(a, b, number) for a, b in sorted(edges)],
+        "INSERT INTO person_edge VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        [(*two, was.get(two, number)) for two in sorted(step.edges_added)],
     )
-    await connection.executemany("INSERT INTO person_bar VALUES ($1, $2) ON CONFLICT DO NOTHING", sorted(bars))
+    await connection.executemany(
+        "INSERT INTO person_bar VALUES ($1, $2) ON CONFLICT DO NOTHING", sorted(step.bars_added)
+    )
+
+
+async def _before(connection: Connection, entry: int | None) -> dict[Pair, int]:
+    """The joins that had made the edges which an entry removed."""
+    if entry is None:
+        return {}
+    row = await connection.fetchrow("SELECT edges_removed, edges_were FROM person_ledger WHERE entry = $1", entry)
+    return dict(zip(sorted(_unflat(row["edges_removed"])), row["edges_were"], strict=True))
 
 
 async def _relabel(connection: Connection, touched: frozenset[int]) -> tuple[set[str], set[int]]:

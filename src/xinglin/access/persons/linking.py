@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from xinglin.access.house import House
 
 WINDOW: Final = 2000  # versions read in one transaction
-MOST_CANDIDATES: Final = 50  # records compared for one shared trait: beyond, the trait is nobody's (a dummy number)
+MOST_SHARING: Final = 50  # records that one trait brings together; what more share is a dummy, and nobody's
 PARTED_BEFORE: Final = "parted-before"
 
 _WINDOW: Final = """
@@ -35,10 +35,14 @@ SELECT txid, seq, key, type FROM feed
  ORDER BY txid, seq LIMIT $1
 """
 _CANDIDATES: Final = """
-SELECT DISTINCT m.patient AS one, o.patient AS other
-  FROM person_term m CROSS JOIN LATERAL (
-       SELECT t.patient FROM person_term t WHERE t.kind = $2 AND t.term = m.term AND t.patient <> m.patient LIMIT $3) o
- WHERE m.patient = ANY($1::bigint[]) AND m.kind = $2
+SELECT DISTINCT one, other
+  FROM (SELECT m.patient AS one, unnest(o.others) AS other
+          FROM person_term m CROSS JOIN LATERAL (
+               SELECT array_agg(s.patient) AS others
+                 FROM (SELECT t.patient FROM person_term t
+                        WHERE t.kind = $2 AND t.term = m.term LIMIT $3 + 1) s) o
+         WHERE m.patient = ANY($1::bigint[]) AND m.kind = $2 AND cardinality(o.others) BETWEEN 2 AND $3) pairs
+ WHERE one <> other
 """
 _EDGES: Final = """
 SELECT e.a, e.b, g.actor FROM person_edge e JOIN person_ledger g ON g.entry = e.ledger
@@ -107,7 +111,7 @@ def _act(graph: Graph, step: Step, action: str, why: str) -> Act:
 
 async def _decisions(connection: Connection, patients: set[int], matcher: Matcher) -> dict[Pair, Decision]:
     """What becomes of each pair that shares a trait, one of the pair being new or changed."""
-    rows = await connection.fetch(_CANDIDATES, list(patients), int(Kind.BLOCK), MOST_CANDIDATES)
+    rows = await connection.fetch(_CANDIDATES, list(patients), int(Kind.BLOCK), MOST_SHARING)
     pairs = {pair(row["one"], row["other"]) for row in rows}
     traits = await _traits(connection, sorted({record for two in pairs for record in two}))
     return {(a, b): matcher(traits[a], traits[b]) for a, b in pairs if a in traits and b in traits}
