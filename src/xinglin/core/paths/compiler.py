@@ -75,6 +75,10 @@ class _Compiler:
         """`run`, whose errors know their place. The innermost place wins."""
 
         def at(frame: Frame) -> list[Item]:
+            world = frame.world
+            world.steps -= 1
+            if world.steps < 0:
+                world.spend(0)
             try:
                 return run(frame)
             except PathError as error:
@@ -157,7 +161,7 @@ _SPECIAL: dict[str, Run] = {
 def _named(name: str) -> Run:
     """An element of the focus; a name of a type stands for the focus itself, where it is of that type."""
     if not (name[0].isupper() and model.known(name)):
-        return lambda frame: child(frame.this, name)
+        return lambda frame: _counted(child(frame.this, name), frame)
 
     def typed(frame: Frame) -> list[Item]:
         return [item for item in frame.this if item.__class__ is Node and model.is_kind_of(item.type, name)] or child(
@@ -168,7 +172,14 @@ def _named(name: str) -> Run:
 
 
 def _member(source: Run, name: str) -> Run:
-    return lambda frame: child(source(frame), name)
+    return lambda frame: _counted(child(source(frame), name), frame)
+
+
+def _counted(items: list[Item], frame: Frame) -> list[Item]:
+    """Long collections are work; the short are counted with the operator or function that asked."""
+    if len(items) > 16:
+        frame.world.spend(len(items))
+    return items
 
 
 def _variable(name: str) -> Run:
@@ -246,8 +257,9 @@ def _number(items: list[Item], sign: int) -> Item:
 def _union(parts: list[Run]) -> Run:
     def union(frame: Frame) -> list[Item]:
         items = [item for part in parts for item in part(frame)]
-        frame.world.spend(len(items))
-        return distinct(items) if len(items) > 1 else items
+        world = frame.world
+        world.spend(len(parts) + len(items))
+        return distinct(items, world.spend) if len(items) > 1 else items
 
     return union
 

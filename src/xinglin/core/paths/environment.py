@@ -10,8 +10,8 @@ from typing import Any
 Json = Any
 Resolver = Callable[[str], "dict[str, Any] | None"]
 
-MAX_STEPS = 2_000_000
-"""Items an evaluation may visit or make: about two seconds."""
+MAX_STEPS = 1_000_000
+"""Items an evaluation may visit or make: about a second of work."""
 
 MAX_TEXT = 4_000_000
 """Characters one string may grow to."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -14,13 +14,21 @@ from .temporal import Temporal
 
 Json = Any
 Pair = tuple[Json, str]
+Spend = Callable[[int], None]
 
 _EXTENSIONS = frozenset({"extension", "modifierExtension"})
 _FEW = 8
 
 
-def key(item: Item) -> Any:
-    """A hashable key: two items are equal, as `=` has it, exactly where their keys are."""
+def _free(steps: int) -> None:
+    """Nobody counts."""
+
+
+def key(item: Item, spend: Spend = _free) -> Any:
+    """A hashable key: two items are equal, as `=` has it, exactly where their keys are.
+
+    `spend` is told how many members were looked at.
+    """
     value = system(item)
     kind = value.__class__
     if kind is str or kind is int or kind is Decimal:
@@ -30,21 +38,20 @@ def key(item: Item) -> Any:
     if kind is Temporal or kind is Quantity:
         return value.key()
     if kind is Node:
-        return ("object", value.type, _object_key(value.value, value.type))
-    return ("none", _extra_key(item)) if isinstance(item, Node) else ("other", repr(value))
+        return ("object", value.type, _object_key(value.value, value.type, spend))
+    extra = item.extra if isinstance(item, Node) else None  # of a primitive without value: what speaks for it
+    return ("none", _object_key(extra, "Element", spend) if extra else repr(value))
 
 
-def _extra_key(node: Node) -> Any:
-    return _object_key(node.extra, "Element") if node.extra else None
-
-
-def _object_key(value: Json, type_name: str) -> Any:
+def _object_key(value: Json, type_name: str, spend: Spend) -> Any:
     if isinstance(value, list):
-        return tuple(_object_key(one, type_name) for one in value)
+        spend(len(value))
+        return tuple(_object_key(one, type_name, spend) for one in value)
     if not isinstance(value, dict):
         return key(Node(value, type_name))
+    spend(len(value))
     types = model.keys(type_name)
-    return frozenset((name, _object_key(one, _member_type(types, name))) for name, one in value.items())
+    return frozenset((name, _object_key(one, _member_type(types, name), spend)) for name, one in value.items())
 
 
 def _member_type(types: Mapping[str, tuple[str, str]], name: str) -> str:
@@ -52,11 +59,11 @@ def _member_type(types: Mapping[str, tuple[str, str]], name: str) -> str:
     return types[name][1] if name in types and name not in _EXTENSIONS else ""
 
 
-def distinct(items: Iterable[Item]) -> list[Item]:
+def distinct(items: Iterable[Item], spend: Spend = _free) -> list[Item]:
     """Each once, the first kept."""
     found: dict[Any, Item] = {}
     for item in items:
-        found.setdefault(key(item), item)
+        found.setdefault(key(item, spend), item)
     return list(found.values())
 
 

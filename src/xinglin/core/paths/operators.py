@@ -41,7 +41,7 @@ def truth(items: list[Item], what: str) -> bool | None:
 # Equality ----------------------------------------------------------------------------------------------------------
 
 
-def equal(left: Item, right: Item) -> bool | None:
+def equal(left: Item, right: Item, world: World) -> bool | None:
     """`=` for two items; None where precision, time zone or units leave it open."""
     a, b = system(left), system(right)
     if isinstance(a, Temporal) and isinstance(b, Temporal):
@@ -52,7 +52,7 @@ def equal(left: Item, right: Item) -> bool | None:
     if isinstance(a, Quantity) or isinstance(b, Quantity):
         first, second = _as_quantity(a), _as_quantity(b)
         return quantities.equal(first, second) if first and second else False
-    return bool(key(left) == key(right))
+    return _same(a, b, left, right, world)
 
 
 def _as_quantity(value: Item) -> Quantity | None:
@@ -68,7 +68,7 @@ def equals(left: list[Item], right: list[Item], world: World) -> list[Item]:
     if len(left) != len(right):
         return [False]
     world.spend(len(left))
-    answers = [equal(a, b) for a, b in zip(left, right, strict=True)]
+    answers = [equal(a, b, world) for a, b in zip(left, right, strict=True)]
     if False in answers:
         return [False]
     return [] if None in answers else [True]
@@ -78,10 +78,11 @@ def not_equals(left: list[Item], right: list[Item], world: World) -> list[Item]:
     return [not answer for answer in equals(left, right, world)]
 
 
-def equivalent(left: Item, right: Item) -> bool:
+def equivalent(left: Item, right: Item, world: World) -> bool:
     """`~` for two items: text without case and spacing, numbers to the fewer digits, dates of equal precision."""
     a, b = system(left), system(right)
     if isinstance(a, str) and isinstance(b, str):
+        world.spend((len(a) + len(b)) // 100)
         return " ".join(a.lower().split()) == " ".join(b.lower().split())
     if isinstance(a, Temporal) and isinstance(b, Temporal):
         return (a.kind == "time") == (b.kind == "time") and temporal.compare(a, b) == 0
@@ -90,7 +91,14 @@ def equivalent(left: Item, right: Item) -> bool:
     if isinstance(a, Quantity) or isinstance(b, Quantity):
         first, second = _as_quantity(a), _as_quantity(b)
         return quantities.equivalent(first, second) if first and second else False
-    return bool(key(left) == key(right))
+    return _same(a, b, left, right, world)
+
+
+def _same(a: Item, b: Item, left: Item, right: Item, world: World) -> bool:
+    if isinstance(a, str) and isinstance(b, str):
+        world.spend(len(a) // 1000)
+        return a == b
+    return bool(key(left, world.spend) == key(right, world.spend))
 
 
 def _is_number(value: Item) -> bool:
@@ -104,7 +112,7 @@ def equivalents(left: list[Item], right: list[Item], world: World) -> list[Item]
     remaining = list(right)
     for item in left:
         world.spend(len(remaining))
-        at = next((i for i, other in enumerate(remaining) if equivalent(item, other)), None)
+        at = next((i for i, other in enumerate(remaining) if equivalent(item, other, world)), None)
         if at is None:
             return [False]
         del remaining[at]
@@ -156,7 +164,7 @@ def within(left: list[Item], right: list[Item], world: World) -> list[Item]:
     if len(left) > 1:
         raise PathError(f"'in' takes one item on its left, found {len(left)}")
     world.spend(len(right))
-    return [key(left[0]) in {key(item) for item in right}]
+    return [key(left[0], world.spend) in {key(item, world.spend) for item in right}]
 
 
 def contains(left: list[Item], right: list[Item], world: World) -> list[Item]:

@@ -1,7 +1,8 @@
 """The slow and obvious twin: the core of the language as one recursive function over the tree.
 
 It is for the tests, which compare it with the closures over generated expressions and resources. An item is a pair
-(value, type) of plain JSON, or of a System value with its System type; it knows paths, choices, filters, unions, equality, logic, counting and casts.
+(value, type) of plain JSON, or of a System value with its System type. It knows paths, choices, filters, unions,
+equality, logic, counting and casts.
 """
 
 from __future__ import annotations

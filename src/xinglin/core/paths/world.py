@@ -33,10 +33,14 @@ class World:
 
     def text(self, value: str) -> str:
         """`value`, if it is not longer than a string may grow."""
-        if len(value) > MAX_TEXT:
-            raise PathTooCostly(f"a string grew beyond {MAX_TEXT} characters")
-        self.spend(1 + len(value) // 100)
+        self.room(len(value))
         return value
+
+    def room(self, length: int) -> None:
+        """Count a string of this length before it is made."""
+        if length > MAX_TEXT:
+            raise PathTooCostly(f"a string grew beyond {MAX_TEXT} characters")
+        self.spend(1 + length // 100)
 
     def now(self) -> datetime:
         """The same moment throughout the evaluation."""

@@ -86,7 +86,7 @@ def superset_of(items: list[Item], arguments: list[Run], frame: Frame) -> list[I
 
 def _keys(items: list[Item], frame: Frame) -> set[object]:
     frame.world.spend(len(items))
-    return {key(item) for item in items}
+    return {key(item, frame.world.spend) for item in items}
 
 
 @function("count", gives="Integer")
@@ -99,7 +99,7 @@ def count(items: list[Item], arguments: list[Run], frame: Frame) -> list[Item]:
 def unique(items: list[Item], arguments: list[Run], frame: Frame) -> list[Item]:
     """Each item once."""
     frame.world.spend(len(items))
-    return distinct(items)
+    return distinct(items, frame.world.spend)
 
 
 @function("isDistinct", gives="Boolean")
@@ -134,7 +134,7 @@ def repeat(items: list[Item], arguments: list[Run], frame: Frame) -> list[Item]:
     while items:
         fresh = []
         for one in select(items, arguments, frame):
-            mark = key(one)
+            mark = key(one, frame.world.spend)
             if mark not in seen:
                 seen.add(mark)
                 fresh.append(one)
@@ -256,7 +256,7 @@ def take(items: list[Item], arguments: list[Run], frame: Frame) -> list[Item]:
 def intersect(items: list[Item], arguments: list[Run], frame: Frame) -> list[Item]:
     """The items in both collections, each once."""
     others = _keys(arguments[0](frame), frame)
-    return [item for item in unique(items, [], frame) if key(item) in others]
+    return [item for item in unique(items, [], frame) if key(item, frame.world.spend) in others]
 
 
 @function("exclude", 1, gives="$*")
@@ -264,7 +264,7 @@ def exclude(items: list[Item], arguments: list[Run], frame: Frame) -> list[Item]
     """The items that are not in the other collection."""
     others = _keys(arguments[0](frame), frame)
     frame.world.spend(len(items))
-    return [item for item in items if key(item) not in others]
+    return [item for item in items if key(item, frame.world.spend) not in others]
 
 
 @function("union", 1, gives="")

@@ -65,6 +65,8 @@ def one(
             if value is None:
                 return []
             _expect(name, value, takes)
+            if isinstance(value, str):
+                frame.world.spend(len(value) // 1000)
             given = [single(argument(frame), f"an argument of {name}") for argument in arguments]
             if any(one is None for one in given):
                 return []

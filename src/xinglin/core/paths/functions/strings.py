@@ -12,7 +12,8 @@ from typing import Any
 
 import re2
 
-from ..errors import PathError
+from ..environment import MAX_TEXT
+from ..errors import PathError, PathTooCostly
 from ..items import Item
 from ..operators import single
 from ..world import Frame, Run, World
@@ -102,7 +103,7 @@ def replace(world: World, value: str, pattern: Item, substitution: Item) -> str:
     """Every occurrence of the pattern replaced; the empty pattern is found around each character."""
     old, new = text("replace", pattern), text("replace", substitution)
     times = value.count(old)
-    world.text("." * min(4_000_001, len(value) + times * max(0, len(new) - len(old))))
+    world.room(len(value) + times * max(0, len(new) - len(old)))
     return value.replace(old, new)
 
 
@@ -123,7 +124,7 @@ def join(items: list[Item], arguments: list[Run], frame: Frame) -> list[Item]:
     if not all(isinstance(part, str) for part in parts):
         raise PathError("join takes Strings only")
     mark = "" if separator is None else text("join", separator)
-    frame.world.text("." * min(4_000_001, sum(map(len, parts)) + len(mark) * len(parts)))
+    frame.world.room(sum(map(len, parts)) + len(mark) * len(parts))
     return [mark.join(parts)] if items else []
 
 
@@ -168,8 +169,9 @@ def replace_matches(world: World, value: str, pattern: Item, substitution: Item)
     expression, new = text("replaceMatches", pattern), text("replaceMatches", substitution)
     if not expression:
         return value
-    if len(value) * (len(new) + 1) > 40_000_000:
-        world.text("." * 4_000_001)
+    world.spend(len(value))
+    if len(value) * (len(new) + 1) > MAX_TEXT:
+        raise PathTooCostly(f"the replacement may grow beyond {MAX_TEXT} characters")
     template = _GROUP.sub(lambda m: rf"\{m[1]}" if m[1] else rf"\g<{m[2]}>" if m[2] else r"\\", new)
     try:
         return world.text(str(_pattern(expression).sub(template, value)))
