@@ -80,8 +80,7 @@ def _medicine(item: Dated, today: date) -> Medicine:
     stopped = resource.get("status") in ("stopped", "cancelled", "entered-in-error", "draft")
     current = not stopped and (until >= today if until else resource.get("status") == "active")
     return Medicine(
-        name=label(resource.get("medicationCodeableConcept"))
-        or str(resource.get("medicationReference", {}).get("display", "")),
+        name=medicine_name(resource),
         dose=first_text(resource.get("dosageInstruction", ()), "text"),
         when=item.when,
         until=until.isoformat() if until else "",
@@ -90,6 +89,15 @@ def _medicine(item: Dated, today: date) -> Medicine:
         reason="；".join(label(reason) for reason in resource.get("reasonCode", ())),
         prescriber=str(resource.get("requester", {}).get("display", "")),
     )
+
+
+def medicine_name(resource: Resource) -> str:
+    """The medicine in the reader's language, with the wording that was prescribed: only that says form and strength."""
+    concept = resource.get("medicationCodeableConcept", {})
+    name, prescribed = label(concept), str(concept.get("text", ""))
+    if not name:
+        return str(resource.get("medicationReference", {}).get("display", ""))
+    return f"{name} ({prescribed})" if prescribed and prescribed != name else name
 
 
 def _covered_until(resource: Resource) -> date | None:
