@@ -14,9 +14,9 @@ from xinglin.web.chart.timeline import Dated
 from xinglin.web.chart.words import label
 
 READABLE: Final = ("text/html", "text/plain")
-TAGS: Final = frozenset(
-    ["article", "b", "blockquote", "br", "caption", "code", "dd", "div", "dl", "dt", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "li", "ol", "p", "pre", "section", "small", "span", "strong", "sub", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "u", "ul"]
-)
+TEXT: Final = "b blockquote br code em h1 h2 h3 h4 h5 h6 hr i p pre section small span strong sub sup u article div"
+TABLES: Final = "table caption tbody td tfoot th thead tr dd dl dt li ol ul"
+TAGS: Final = frozenset([*TEXT.split(), *TABLES.split()])
 """What a document's HTML may keep: text and tables. No links, images, styles or scripts."""
 
 
