@@ -80,6 +80,7 @@ EXAMPLES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ),
     ("a number that fails its check", who(id=ID), who(id=ID[:-1] + "0"), "name-and-birth-date"),
     ("namesakes of one day", who(id=ID), who(id=OTHER_ID), "identifiers-differ"),
+    ("a stranger's number", who(id=ID, phone=ALSO), who(id=OTHER_ID, phone=ALSO), "all-but-the-identifier"),
     ("no identifier", who(), who(id=ID), "name-and-birth-date"),
     ("no identifier, in pinyin", who(HAN), who(LATIN), "name-and-birth-date"),
     ("no identifier, sex unknown", who(sex="unknown"), who(), "nothing-in-common"),
