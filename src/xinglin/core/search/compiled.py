@@ -12,8 +12,11 @@ from xinglin.core.search.scope import Scope
 Filter = Callable[[Scope, str], str]
 """(statement, alias of a resource) -> a boolean expression that PostgreSQL evaluates row by row, by index."""
 
-Source = Callable[[Scope, str | None], str]
-"""(statement, `$n` of the one person in question or None) -> SELECT of the column `key`, with duplicates."""
+Person = Callable[[], str] | None
+"""Gives SQL for the key of the one person in question; binds it only when called."""
+
+Source = Callable[[Scope, Person], str]
+"""(statement, the one person in question) -> SELECT of the column `key`, with duplicates."""
 
 MAX_ORDERED: int = 8
 """Alternatives of a token that are merged in order; beyond that their rows are gathered and sorted."""
@@ -45,9 +48,9 @@ def of_tokens(rows: Sequence[TokenRow], rank: int = 10) -> Compiled:
         k = scope.row("k")
         return f"(SELECT true FROM token {k} WHERE {token_where(k, chosen, scope)} AND {at(k, r)} LIMIT 1)"
 
-    def source(scope: Scope, person: str | None) -> str:
+    def source(scope: Scope, person: Person) -> str:
         k = scope.row("k")
-        own = f" AND {k}.person = {person}" if person else ""
+        own = f" AND {k}.person = {person()}" if person else ""
         return f"SELECT {k}.key FROM token {k} WHERE {token_where(k, chosen, scope)}{own}"
 
     return Compiled(probe, source, rank=rank, tokens=chosen)
@@ -61,7 +64,7 @@ def of_rows(table: str, wheres: Callable[[Scope, str], list[str]], rank: int) ->
         any_of = " OR ".join(f"({where})" for where in wheres(scope, x))
         return f"(SELECT true FROM {table} {x} WHERE {x}.key = {r}.key AND ({any_of}) LIMIT 1)"
 
-    def source(scope: Scope, person: str | None) -> str:
+    def source(scope: Scope, person: Person) -> str:
         x = scope.row("x")
         return " UNION ALL ".join(f"SELECT {x}.key FROM {table} {x} WHERE {where}" for where in wheres(scope, x))
 
@@ -84,7 +87,7 @@ def any_of(parts: Sequence[Compiled]) -> Compiled:
     def either(scope: Scope, r: str) -> str:
         return "(" + " OR ".join(part.filter(scope, r) for part in parts) + ")"
 
-    def source(scope: Scope, person: str | None) -> str:
+    def source(scope: Scope, person: Person) -> str:
         return " UNION ALL ".join(f"({part.source(scope, person)})" for part in parts if part.source)
 
     complete = all(part.source for part in parts)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from xinglin.core.search.compiled import Compiled, any_of
+from xinglin.core.search.compiled import Compiled, Person, any_of
 from xinglin.core.search.parameters import Parameter, Path, decides_person, sole_person_path
 from xinglin.core.search.predicates import at, token_where
 from xinglin.core.search.rows import CANONICAL
@@ -28,11 +28,11 @@ def chain(parameter: Parameter, target: str, inner: Sequence[Compiled]) -> Compi
 
 
 def _chain_path(parameter: Parameter, path: Path, target: str, inner: Sequence[Compiled]) -> Compiled:
-    def source(scope: Scope, person: str | None) -> str:
+    def source(scope: Scope, person: Person) -> str:
         return _referring(scope, path, matching(scope, target, inner, None), person)
 
     def by_set(scope: Scope, r: str) -> str:
-        return f"({r}.key IN (SELECT key FROM ({source(scope, f'{r}.person')}) AS {scope.row('c')} OFFSET 0))"
+        return f"({r}.key IN (SELECT key FROM ({source(scope, lambda: f'{r}.person')}) AS {scope.row('c')} OFFSET 0))"
 
     def by_person(scope: Scope, r: str) -> str:
         t, k = scope.resource(), scope.row("k")
@@ -48,10 +48,10 @@ def _chain_path(parameter: Parameter, path: Path, target: str, inner: Sequence[C
     return Compiled(by_person if decides else by_set, source if selective else None, rank=CHAIN_RANK)
 
 
-def _referring(scope: Scope, path: Path, targets: str, person: str | None) -> str:
+def _referring(scope: Scope, path: Path, targets: str, person: Person) -> str:
     """Keys of what refers by a path to any of the targets."""
     g, k = scope.row("g"), scope.row("k")
-    own = f" AND {k}.person = {person}" if person else ""
+    own = f" AND {k}.person = {person()}" if person else ""
     hashed = f"({scope.bind(path.hash)}::bigint # {g}.key)"
     if path.types & {"canonical", "uri"}:
         u = scope.row("u")
@@ -64,7 +64,7 @@ def _referring(scope: Scope, path: Path, targets: str, person: str | None) -> st
 
 
 def matching(
-    scope: Scope, type_name: str, parts: Sequence[Compiled], person: str | None, column: str = "key", also: Also = None
+    scope: Scope, type_name: str, parts: Sequence[Compiled], person: Person, column: str = "key", also: Also = None
 ) -> str:
     """SELECT of one column of the visible resources of a type for which all the parts, and `also`, hold."""
     t = scope.resource()
@@ -149,7 +149,7 @@ def _has_person(parameter: Parameter, path: Path, inner: Sequence[Compiled]) -> 
             found += f" AND {k}.person = {r}.key"
         return f"(SELECT true {found} LIMIT 1)"
 
-    def source(scope: Scope, person: str | None) -> str:
+    def source(scope: Scope, person: Person) -> str:
         p = scope.row("p")
         people = matching(scope, other, inner, person, "person", proof)
         return f"SELECT {p}.person AS key FROM ({people}) AS {p}"

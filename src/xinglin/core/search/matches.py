@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from xinglin.core.search import compiled as c
 from xinglin.core.search.branches import Walk, implied_systems
-from xinglin.core.search.compiled import Compiled
+from xinglin.core.search.compiled import Compiled, Person
 from xinglin.core.search.composites import system_stands_apart
 from xinglin.core.search.hashes import (
     any_of_system,
@@ -87,7 +87,7 @@ def rows_of(kind: str, paths: list[int], values: Sequence[Value], modifier: str 
 def by_id(type_name: str, values: list[TokenValue]) -> Compiled:
     keys = [key_of(type_name, value.code or "") for value in values if not value.system]
 
-    def source(scope: Scope, person: str | None) -> str:
+    def source(scope: Scope, person: Person) -> str:
         return f"SELECT unnest({scope.bind(keys)}::bigint[]) AS key"
 
     return Compiled(lambda scope, r: f"{r}.key = ANY({scope.bind(keys)}::bigint[])", source, rank=0)
@@ -179,7 +179,7 @@ def headline(values: list[DateValue], type_name: str) -> Compiled:
         found = [date_where(f"{r}.date", f"{r}.date_end", value, scope.bind, scope.now) for value in values]
         return "(" + " OR ".join(f"({where})" for where in found) + ")"
 
-    def source(scope: Scope, person: str | None) -> str:
+    def source(scope: Scope, person: Person) -> str:
         alias = scope.resource()
         number = scope.bind(TYPE_NUMBERS[type_name])
         return (

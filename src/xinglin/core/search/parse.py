@@ -148,7 +148,7 @@ class _Request:
         self.values = 0
         conditions = [self._compartment(type_name, *within)] if within else []
         for name, value in self.given:
-            if name in RESULT_PARAMETERS:
+            if name.partition(":")[0] in RESULT_PARAMETERS:
                 continue
             found = self._forgiving(name, partial(self.condition, type_name, name, value))
             if found is not None:

@@ -137,7 +137,7 @@ class Plan:
 
     def _keys(self, scope: Scope) -> str:
         assert self.driver is not None and self.driver.source is not None
-        person = None if self.person is None else f"{scope.bind(self.person)}::bigint"
+        person = None if self.person is None else (lambda: f"{scope.bind(self.person)}::bigint")
         return f"SELECT DISTINCT key FROM ({self.driver.source(scope, person)}) AS {scope.row('s')}"
 
     def _counted(self, scope: Scope) -> str:

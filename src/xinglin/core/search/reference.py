@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cmp_to_key
+from functools import cmp_to_key, partial
 from typing import Any
 
 from xinglin.core import paths as fhirpath
@@ -87,9 +87,13 @@ def answer(query: Query, held: Sequence[Held], visible: Callable[[Held], bool], 
         for one in world.held:
             if one.type == branch.type and all(world.holds(condition, one) for condition in branch.conditions):
                 found.append((one, branch))
-    found.sort(key=cmp_to_key(lambda a, b: world.compare(a[0], b[0], a[1].sort)))
+    found.sort(key=cmp_to_key(partial(_in_order, world)))
     matches = [one for one, _ in found]
     return Answer(tuple(one.reference for one in matches), world.included(query.includes, matches[: query.count]))
+
+
+def _in_order(world: World, a: tuple[Held, TypeQuery], b: tuple[Held, TypeQuery]) -> int:
+    return world.compare(a[0], b[0], a[1].sort)
 
 
 class World:

@@ -163,9 +163,10 @@ def _composite(parameter: Parameter, text: str, base: str) -> CompositeValue:
     if len(parts) != len(kinds):
         raise ValueError(f"{text!r} has not {len(kinds)} parts between '$'")
     targets = parameter.component_targets
-    return CompositeValue(
-        tuple(
-            _simple(kind, None, part, types or resource_types(), base)
-            for part, kind, types in zip(parts, kinds, targets, strict=True)
-        )
+    found = tuple(
+        _simple(kind, None, part, types or resource_types(), base)
+        for part, kind, types in zip(parts, kinds, targets, strict=True)
     )
+    if any(isinstance(part, TokenValue) and not part.code for part in found):
+        raise ValueError(f"{text!r} names a system without a code")
+    return CompositeValue(found)

@@ -39,7 +39,7 @@ def coded(item: Typed, systems: Mapping[str, str]) -> list[tuple[str, str]]:
 def token_holds(item: Typed, wanted: TokenValue, systems: Mapping[str, str]) -> bool:
     if wanted.code is None:
         if item[1] == "Identifier":
-            return item[0].get("system") == wanted.system
+            return bool(item[0].get("system") == wanted.system)
         if item[1] == "CodeableConcept":
             return any(c.get("system") == wanted.system for c in item[0].get("coding") or ())
         if item[1] == "Coding":
@@ -179,9 +179,9 @@ def number_holds(item: Typed, wanted: NumberValue) -> bool:
         return in_range(have, wanted.value, (wanted.low, wanted.high), wanted.prefix)
     system, code = unit_of(*item) if isinstance(item[0], dict) else ("", "")
     systems = (wanted.system,) if wanted.system else ("", UCUM, CURRENCY)
-    if code == wanted.code and system in systems:
-        if in_range(have, wanted.value, (wanted.low, wanted.high), wanted.prefix):
-            return True
+    ends = wanted.low, wanted.high
+    if code == wanted.code and system in systems and in_range(have, wanted.value, ends, wanted.prefix):
+        return True
     if not code or system not in ("", UCUM) or wanted.system not in ("", UCUM):
         return False
     if not ucum.comparable(code, wanted.code):
