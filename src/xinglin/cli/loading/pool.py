@@ -7,6 +7,7 @@ memory does not depend on the input. A worker whose parent dies sees its pipe cl
 from __future__ import annotations
 
 import asyncio
+import logging
 import multiprocessing
 import os
 import signal
@@ -16,6 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+
+import asyncpg
 
 from xinglin.cli.loading.report import Refusal, Report
 from xinglin.cli.loading.sources import Unit
@@ -118,6 +121,7 @@ def pool(settings: Settings, count: int, names: dict[str, str]) -> Iterator[Pool
 
 def _work(settings: Settings, names: dict[str, str], pipe: Connection) -> None:
     """A worker's life: until the parent closes the pipe."""
+    logging.getLogger("asyncpg").setLevel(logging.CRITICAL)  # a lost connection is told once, by us
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     try:
         asyncio.run(_serve(settings, names, pipe))
@@ -142,8 +146,11 @@ async def _serve(settings: Settings, names: dict[str, str], pipe: Connection) ->
 
 def _tell(pipe: Connection, error: Exception) -> None:
     """Hand the parent what went wrong, in a form that travels."""
-    text = f"A worker failed: {type(error).__name__}: {error}"
-    known = Problem(issues=error.issues) if isinstance(error, Problem) else Problem(text)
+    known = Problem(f"A worker failed: {type(error).__name__}: {error}")
+    if isinstance(error, Problem):
+        known = Problem(issues=error.issues)
+    elif isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError | OSError):
+        known = Problem(f"The database broke off: {error}.", remedy="Once it is back, run the same command again.")
     try:
         pipe.send(known)
     except OSError:
