@@ -23,21 +23,24 @@ from xinglin.app import Application
 from xinglin.kernel.config import Settings
 
 FHIR_JSON = {"content-type": "application/fhir+json"}
-BASE = "http://127.0.0.1:8080/fhir"
 
 
 class Client:
     """Asks, and holds every answer to what all answers must keep: no 500, errors as OperationOutcome."""
+
+    base = "http://127.0.0.1:8080/fhir"
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         self.http = http
 
     async def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
         given = {name.replace("_", "-"): value for name, value in headers.items()}
-        content = body if isinstance(body, bytes | str | None) else json.dumps(body)
+        content = body if body is None or isinstance(body, bytes | str) else json.dumps(body)
         if content is not None and "content-type" not in given:
             given |= FHIR_JSON
-        answer = await self.http.request(method, f"{BASE}/{path}" if path else BASE, content=content, headers=given)
+        answer = await self.http.request(
+            method, f"{self.base}/{path}" if path else self.base, content=content, headers=given
+        )
         check_answer(answer)
         return answer
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from fhirclient import client as smart
@@ -15,7 +15,8 @@ from fhirclient.models.patient import Patient
 from fhirpy import AsyncFHIRClient, SyncFHIRClient
 from fhirpy.base.exceptions import OperationOutcome, ResourceNotFound
 
-from serving import Server
+if TYPE_CHECKING:
+    from serving import Server
 
 pytest_plugins = ("serving",)
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import gzip
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from serving import BASE, Client
+if TYPE_CHECKING:
+    from serving import Client
 
 pytest_plugins = ("serving",)
 
@@ -34,7 +35,7 @@ async def test_create_gives_an_id_a_version_and_a_place(fhir: Client) -> None:
     assert resource["id"] != "ignored"
     assert resource["meta"]["versionId"] == "1"
     assert made.headers["etag"] == 'W/"1"'
-    assert made.headers["location"] == f"{BASE}/Patient/{resource['id']}/_history/1"
+    assert made.headers["location"] == f"{fhir.base}/Patient/{resource['id']}/_history/1"
     assert made.headers["content-type"].startswith("application/fhir+json")
 
 
@@ -126,7 +127,7 @@ async def test_history_pages_and_bounds(fhir: Client) -> None:
         assert page["type"] == "history" and len(page["entry"]) <= 2
         seen += [(entry["resource"]["id"], entry["resource"]["meta"]["versionId"]) for entry in page["entry"]]
         following = [link["url"] for link in page["link"] if link["relation"] == "next"]
-        address = following[0].removeprefix(BASE + "/") if following else ""
+        address = following[0].removeprefix(fhir.base + "/") if following else ""
     assert seen == [("q", "1"), ("p", "5"), ("p", "4"), ("p", "3"), ("p", "2"), ("p", "1")]
     since = (await fhir("GET", "Patient/p/_history/4")).json()["meta"]["lastUpdated"]
     newer = (await fhir("GET", f"Patient/p/_history?_since={since}")).json()
@@ -184,7 +185,7 @@ async def test_search_tells_total_links_and_what_was_used(fhir: Client) -> None:
     page = (await fhir("GET", "Patient?family=王&_count=2&_total=accurate")).json()
     assert (page["type"], page["total"], len(page["entry"])) == ("searchset", 5, 2)
     assert all(entry["search"]["mode"] == "match" for entry in page["entry"])
-    assert page["entry"][0]["fullUrl"].startswith(f"{BASE}/Patient/p")
+    assert page["entry"][0]["fullUrl"].startswith(f"{fhir.base}/Patient/p")
     seen = set()
     address: str | None = "Patient?family=王&_count=2&_elements=birthDate"
     while address:
@@ -193,7 +194,7 @@ async def test_search_tells_total_links_and_what_was_used(fhir: Client) -> None:
         assert all("name" not in entry["resource"] for entry in page["entry"])
         links = {link["relation"]: link["url"] for link in page["link"]}
         assert "self" in links
-        address = links["next"].removeprefix(BASE + "/") if "next" in links else None
+        address = links["next"].removeprefix(fhir.base + "/") if "next" in links else None
     assert seen == {f"p{number}" for number in range(5)}
     posted = await fhir("POST", "Patient/_search?_count=2", "family=%E7%8E%8B", **FORM)
     assert len(posted.json()["entry"]) == 2
@@ -226,7 +227,7 @@ async def test_compartment_and_system_searches(fhir: Client) -> None:
         await fhir("PUT", f"Observation/o{number}", observed)
     inside = (await fhir("GET", "Patient/p/Observation")).json()
     assert [entry["resource"]["id"] for entry in inside["entry"]] == ["o0"]
-    assert inside["link"][0]["url"].startswith(f"{BASE}/Patient/p/Observation")
+    assert inside["link"][0]["url"].startswith(f"{fhir.base}/Patient/p/Observation")
     everywhere = (await fhir("GET", "?_type=Patient,Observation")).json()
     assert {entry["resource"]["id"] for entry in everywhere["entry"]} == {"p", "o0", "o1"}
     assert (await fhir("GET", "Organization/p/Observation")).status_code == 404
@@ -267,7 +268,10 @@ async def test_accept_is_obeyed(fhir: Client, accept: str, status: int) -> None:
 
 
 async def test_capabilities_say_what_is_served(fhir: Client) -> None:
-    statement = (await fhir("GET", "metadata", authorization="")).json()
+    token = fhir.http.headers.pop("authorization")
+    assert (await fhir("GET", "Patient")).status_code == 401
+    statement = (await fhir("GET", "metadata")).json()
+    fhir.http.headers["authorization"] = token
     assert statement["fhirVersion"] == "4.0.1"
     rest = statement["rest"][0]
     resources = {resource["type"]: resource for resource in rest["resource"]}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from serving import Client
+if TYPE_CHECKING:
+    from serving import Client
 
 pytest_plugins = ("serving",)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from serving import Client
+if TYPE_CHECKING:
+    from serving import Client
 
 pytest_plugins = ("serving",)
 
@@ -113,7 +114,8 @@ async def test_fhirpath_patch_adds_inserts_replaces_moves_deletes(fhir: Client) 
 @pytest.mark.parametrize(
     ("wish", "status"),
     [
-        (fhirpath_patch(), 400),
+        (fhirpath_patch(), 422),
+        ({"resourceType": "Parameters"}, 400),
         (fhirpath_patch(operation("grow", "Patient")), 400),
         (fhirpath_patch(operation("add", "Patient", name="contact")), 400),
         (fhirpath_patch(operation("delete", "Patient.name")), 422),
@@ -131,6 +133,16 @@ async def test_a_wrong_fhirpath_patch_is_refused(fhir: Client, wish: dict[str, A
     await fhir("PUT", "Patient/p", PATIENT)
     assert (await fhir("PATCH", "Patient/p", wish)).status_code == status
     assert (await fhir("GET", "Patient/p")).headers["etag"] == 'W/"1"'
+
+
+async def test_merge_patch_sets_replaces_and_takes_away(fhir: Client) -> None:
+    await fhir("PUT", "Patient/p", PATIENT)
+    wish = {"active": None, "maritalStatus": {"text": "married"}, "name": [{"family": "李"}]}
+    for kind in ("application/merge-patch+json", "application/json"):
+        changed = (await fhir("PATCH", "Patient/p", wish, content_type=kind)).json()
+        assert "active" not in changed and changed["birthDate"] == "1980-05-03"
+        assert (changed["maritalStatus"], changed["name"]) == ({"text": "married"}, [{"family": "李"}])
+    assert (await fhir("PATCH", "Patient/p", {"id": "q"}, content_type=kind)).status_code == 422
 
 
 async def test_patches_at_the_same_time_all_take_effect(fhir: Client) -> None:

@@ -10,13 +10,14 @@ import gzip
 import json
 import string
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from serving import Client, Server
+if TYPE_CHECKING:
+    from serving import Client, Server
 
 pytest_plugins = ("serving",)
 
@@ -173,7 +174,7 @@ async def test_a_body_beyond_the_limit_is_refused_whether_declared_or_streamed(f
             yield b"x" * (1 << 20)
 
     streamed = await fhir.http.post(
-        "http://127.0.0.1:8080/fhir/Patient", content=chunks(), headers={"content-type": "application/json"}
+        fhir.base + "/Patient", content=chunks(), headers={"content-type": "application/json"}
     )
     assert streamed.status_code == 413
 
@@ -275,19 +276,15 @@ async def test_86_a_stranger_is_refused_before_the_body_is_read(fhir: Client) ->
 
     async def chunks() -> Any:
         nonlocal read
-        for _ in range(4):
-            read += 1
-            yield b"x" * 1000
+        read += 1
+        yield b"{}"
 
+    del fhir.http.headers["authorization"]
     for path in ("", "/Patient", "/Patient/_search", "/Patient/a/$meta-add", "/Patient/$validate"):
-        answer = await fhir.http.post(
-            f"http://127.0.0.1:8080/fhir{path}",
-            content=chunks(),
-            headers={"authorization": "", "content-type": "application/fhir+json"},
-        )
-        # an empty header is still a wrong one; what counts is that nothing was read for it
+        answer = await fhir.http.post(fhir.base + path, content=chunks(), headers={"content-type": "application/json"})
         assert answer.status_code == 401
-    assert "bearer" in answer.headers["www-authenticate"].lower()
+        assert "bearer" in answer.headers["www-authenticate"].lower()
+    assert read == 0
 
 
 async def test_86_a_real_server_answers_a_stranger_while_the_body_is_still_coming(server: Server) -> None:
@@ -312,7 +309,7 @@ async def test_87_a_slow_body_is_given_up(fhir: Client, monkeypatch: pytest.Monk
 
     start = time.monotonic()
     answer = await fhir.http.post(
-        "http://127.0.0.1:8080/fhir/Patient", content=drip(), headers={"content-type": "application/fhir+json"}
+        fhir.base + "/Patient", content=drip(), headers={"content-type": "application/fhir+json"}
     )
     assert answer.status_code == 408
     assert time.monotonic() - start < 2
@@ -327,7 +324,7 @@ async def test_88_strangers_leave_no_flood_in_the_audit_log(fhir: Client, house:
 
     before = await lines()
     for _ in range(50):
-        await fhir.http.get("http://127.0.0.1:8080/fhir/Patient/a", headers={"authorization": "Bearer xl_wrong"})
+        await fhir.http.get(fhir.base + "/Patient/a", headers={"authorization": "Bearer xl_wrong"})
     assert await lines() == before
 
 

@@ -29,7 +29,7 @@ TYPE_LEVEL_ORDER: Final = (
 SPECIAL: Final = frozenset({"_filter", "_text", "_content", "_query", "near"})
 STARTED: Final = clock.instant(clock.micros(clock.now()))
 FORMATS: Final = ("application/fhir+json", "json")
-PATCH_FORMATS: Final = ("application/json-patch+json", "application/fhir+json")
+PATCH_FORMATS: Final = ("application/json-patch+json", "application/fhir+json", "application/merge-patch+json")
 READ_ONLY: Final = frozenset({"AuditEvent"})
 """Types that only the node itself writes."""
 
@@ -66,7 +66,7 @@ def statement(door: Door, revision: int) -> bytes:
 def _rest(door: Door) -> dict[str, Any]:
     codes = {interaction.code for interaction in door.routes.interactions}
     system = [code for code in ("transaction", "batch", "search-system", "history-system") if _served(code, codes)]
-    return {
+    rest = {
         "mode": "server",
         "security": {
             "cors": False,
@@ -81,6 +81,7 @@ def _rest(door: Door) -> dict[str, Any]:
             for name in ("Patient", "Encounter", "Practitioner", "RelatedPerson", "Device")
         ],
     }
+    return {key: value for key, value in rest.items() if value != []}
 
 
 def _served(code: str, codes: set[str]) -> bool:

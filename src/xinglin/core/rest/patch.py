@@ -1,4 +1,4 @@
-"""patch and conditional patch, by JSON Patch or FHIRPath Patch (http.html#patch).
+"""patch and conditional patch, by JSON Patch, FHIRPath Patch or JSON Merge Patch (http.html#patch, RFC 7396).
 
 The current version is read through the gate, changed, checked, and written back on the condition that it is still
 current; without an If-Match of the caller's the change is tried again on what somebody else wrote meanwhile.
@@ -25,7 +25,8 @@ from xinglin.core.store.rows import Stored
 from xinglin.kernel.errors import Conflict, Invalid, NotFound, PreconditionFailed, TooLarge, Unprocessable
 
 JSON_PATCH: Final = "application/json-patch+json"
-PATCH_TYPES: Final = JSON_TYPES | {JSON_PATCH}
+MERGE_PATCH: Final = "application/merge-patch+json"
+PATCH_TYPES: Final = JSON_TYPES | {JSON_PATCH, MERGE_PATCH}
 ATTEMPTS: Final = 5
 MOST_OPERATIONS: Final = 1000
 MOST_NODES: Final = 200_000  # values in a patched resource: a few `copy` operations could double it without end
@@ -95,7 +96,10 @@ async def _change(call: Call) -> Change:
     content_type = (call.header(b"content-type") or "").partition(";")[0].strip().lower()
     if call.resource is None and content_type == JSON_PATCH:
         return json_patch(_operations(raw))
-    wished = decode.read(raw)
+    wished = decode.parse(raw)
+    if call.resource is None and (content_type == MERGE_PATCH or "resourceType" not in wished):
+        return lambda resource: _merged(resource, wished)  # some clients name a merge patch application/json
+    decode.check(raw)
     if wished["resourceType"] == "Parameters":
         return fhirpath_patch.changes(wished)
     if call.resource is not None and wished["resourceType"] == "Binary":
@@ -123,6 +127,17 @@ def _operations(raw: bytes) -> list[Any]:
     if len(operations) > MOST_OPERATIONS:
         raise TooLarge(f"The patch has more than {MOST_OPERATIONS} operations.", remedy="Send it in parts.")
     return operations
+
+
+def _merged(target: Any, patch: Resource) -> Resource:
+    """RFC 7396: null takes away, objects are merged, anything else replaces."""
+    merged = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = _merged(merged.get(name), value) if isinstance(value, dict) else value
+    return merged
 
 
 def json_patch(operations: list[Any]) -> Change:
