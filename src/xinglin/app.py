@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request, cookie_parser
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount
@@ -29,6 +30,7 @@ from xinglin.core.rest.door import Door, deliver
 from xinglin.kernel.config import Settings, load
 from xinglin.kernel.errors import NotFound, Problem, TooLarge
 from xinglin.ui.assets import static_files
+from xinglin.ui.preferences import SpeakingMiddleware
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +64,7 @@ class Application:
         self.pages = Starlette(
             routes=_routes(),
             exception_handlers=_exception_handlers(),
+            middleware=[Middleware(SpeakingMiddleware)],
             lifespan=self._lifespan,
             max_body_size=FORM_BYTES,
         )

@@ -1,0 +1,78 @@
+"""What stands around a page for each role: its menu, its density, who is signed in."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.requests import Request
+
+from xinglin.access.principal import Principal, Role
+from xinglin.ui.i18n import N_, _
+from xinglin.ui.parts import NavItem, Shell
+from xinglin.web.directory import EMPTY
+
+# (address, label, icon); the first is the role's home
+NAVIGATION: Final[dict[Role, tuple[tuple[str, str, str], ...]]] = {
+    Role.PATIENT: (
+        ("/me", N_("Home"), "home"),
+        ("/me/record", N_("Record"), "record"),
+        ("/me/trends", N_("Results"), "chart"),
+        ("/me/sharing", N_("Sharing"), "shield"),
+        ("/me/access", N_("Who looked"), "eye"),
+    ),
+    Role.CLINICIAN: (
+        ("/work", N_("Find a person"), "search"),
+        ("/work/locate", N_("Emergency look-up"), "alert"),
+        ("/work/settings", N_("Settings"), "settings"),
+    ),
+    Role.PHARMACIST: (
+        ("/work", N_("Find a person"), "search"),
+        ("/work/settings", N_("Settings"), "settings"),
+    ),
+    Role.CLERK: (
+        ("/work/duplicates", N_("Duplicates"), "merge"),
+        ("/work", N_("Find a person"), "search"),
+        ("/work/settings", N_("Settings"), "settings"),
+    ),
+    Role.MANAGER: (
+        ("/work/institution", N_("Institution"), "hospital"),
+        ("/work/settings", N_("Settings"), "settings"),
+    ),
+}
+ROLES: Final = {
+    Role.PATIENT: N_("Patient"),
+    Role.CLINICIAN: N_("Clinician"),
+    Role.PHARMACIST: N_("Pharmacist"),
+    Role.CLERK: N_("Registration clerk"),
+    Role.MANAGER: N_("Manager"),
+    Role.SYSTEM: N_("Program"),
+}
+
+
+def home_of(role: Role) -> str:
+    """Where a role starts after signing in."""
+    return "/me" if role is Role.PATIENT else "/work"
+
+
+def shell(request: Request, current: str = "") -> Shell:
+    """The frame of this caller's pages. `current`: the address in the menu that the page belongs to."""
+    principal: Principal | None = getattr(request.state, "principal", None)
+    session = getattr(request.state, "session", None)
+    if principal is None or session is None:
+        return Shell()
+    items = NAVIGATION.get(principal.role, ())
+    return Shell(
+        nav=tuple(NavItem(href, _(label), icon, current=href == current) for href, label, icon in items),
+        density="phone" if principal.role is Role.PATIENT else "desk",
+        home=home_of(principal.role),
+        account=principal.name,
+        account_note=_note(request, principal),
+        sign_out="/sign-out",
+    )
+
+
+def _note(request: Request, principal: Principal) -> str:
+    if principal.institution is None:
+        return ""
+    known = getattr(request.state, "directory", EMPTY)
+    return str(known.name(principal.institution))
