@@ -24,6 +24,8 @@ from xinglin.access import audit
 from xinglin.access.audit import Access, AccessEntry
 from xinglin.access.consent import compile_consent, linked_people, store_grants
 from xinglin.access.house import House
+from xinglin.access.persons.find import Match
+from xinglin.access.persons.find import find as find_people
 from xinglin.access.persons.index import index_patients
 from xinglin.access.policy import own_keys, visibility
 from xinglin.access.principal import Principal, Role
@@ -168,6 +170,14 @@ class Records:
             list(result.issues),
             urlencode(parsed.used),
         )
+
+    async def find(self, text: str, count: int = 20) -> list[Match]:
+        """Patients that what was typed may mean, the best first: names in any spelling, numbers, dates."""
+        async with self._audited("search", "Patient?find") as touched:
+            async with self.house.database.connection() as connection:
+                found = await find_people(connection, text, self.visible, limit=count)
+            touched += [match.stored for match in found]
+        return found
 
     async def visible_of(self, type: str, ids: Sequence[str]) -> list[Stored]:
         """Those of some resources that may be seen."""

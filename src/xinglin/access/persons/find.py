@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from xinglin.access.persons.identifiers import fold_identifier
 from xinglin.access.persons.index import SHORTEST_FORGIVEN, variants
@@ -220,9 +220,13 @@ def one_typo(a: str, b: str) -> bool:
 async def _found(connection: Connection, wants: Sequence[Want], visible: Visibility, limit: int) -> list[Match]:
     arguments = Arguments(TYPE_NUMBERS["Patient"], limit)
     rows = await connection.fetch(_statement(wants, visible, arguments), *arguments.values)
-    return [
-        Match(Stored("Patient", row["id"], row["version"], row["updated"], row["body"]), row["score"]) for row in rows
-    ]
+    return [Match(_stored(row), row["score"]) for row in rows]
+
+
+def _stored(row: Any) -> Stored:
+    return Stored(
+        "Patient", row["id"], row["version"], row["updated"], row["body"], False, row["person"], row["custodian"]
+    )
 
 
 def _statement(wants: Sequence[Want], visible: Visibility, arguments: Arguments) -> str:
@@ -233,7 +237,7 @@ def _statement(wants: Sequence[Want], visible: Visibility, arguments: Arguments)
     first, *others = wants
     more = "".join(_also(other, arguments) for other in others)
     return f"""
-SELECT r.id, r.version, r.updated, r.body, hit.score
+SELECT r.id, r.version, r.updated, r.body, r.person, r.custodian, hit.score
   FROM (SELECT inner_hit.patient, min(w.score) AS score
           FROM {_ranges(first, arguments)} AS w(kind, low, high, score)
          CROSS JOIN LATERAL (
