@@ -118,6 +118,11 @@ def own_keys(principal: Principal) -> list[int]:
     return [key_of("Patient", patient) for patient in principal.patients]
 
 
+def institution_key(id: str) -> int:
+    """The key by which a stored version names the Organization that holds it."""
+    return key_of("Organization", id)
+
+
 def visibility(principal: Principal, now: int) -> Visibility:
     """What this principal may see, as a predicate."""
     if principal.role is Role.SYSTEM and principal.institution is None and principal.scopes is None:

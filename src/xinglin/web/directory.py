@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from starlette.requests import Request
 
+from xinglin.access.policy import institution_key
 from xinglin.access.principal import NODE
 from xinglin.access.records import Records
 from xinglin.core.schema.decode import parse
@@ -37,17 +38,23 @@ class Institution:
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """Institutions by id, in the order of their names."""
+    """Institutions by id, in the order of their names, and by the key that a stored version has of its holder."""
 
     institutions: Mapping[str, Institution]
+    by_key: Mapping[int, Institution]
 
     def name(self, id: str | None) -> str:
         """The institution's name in the reader's language; its id where the directory does not know it."""
         found = self.institutions.get(id or "")
         return found.name if found else (id or "")
 
+    def named(self, key: int) -> tuple[str, str]:
+        """Id and name of the institution whose key a stored version bears; empty texts where none holds it."""
+        found = self.by_key.get(key)
+        return (found.id, found.name) if found else ("", "")
 
-EMPTY: Final = Directory({})
+
+EMPTY: Final = Directory({}, {})
 
 
 async def directory(request: Request) -> Directory:
@@ -69,8 +76,8 @@ def forget(request: Request) -> None:
 async def _read(request: Request) -> Directory:
     records = Records(request.app.state.house, NODE, why="names of institutions")
     found = await records.search("Organization", f"_sort=name&_count={LARGEST}")
-    institutions = (_institution(parse(stored.body)) for stored in found.matches)
-    return Directory({one.id: one for one in institutions})
+    institutions = [_institution(parse(stored.body)) for stored in found.matches]
+    return Directory({one.id: one for one in institutions}, {institution_key(one.id): one for one in institutions})
 
 
 def _institution(organization: Mapping[str, Any]) -> Institution:
