@@ -237,3 +237,23 @@ def test_docs_list_every_function() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "fhirpath.md").read_text(encoding="utf-8")
     missing = [name for name in FUNCTIONS if f"`{name}(" not in page]
     assert not missing
+
+
+def test_command_prints_json_and_marks_the_place_of_an_error(tmp_path: Any) -> None:
+    import orjson
+    import typer
+    from typer.testing import CliRunner
+
+    from xinglin.cli.fhirpath import fhirpath
+
+    app = typer.Typer()
+    app.command()(fhirpath)
+    file = tmp_path / "o.json"
+    file.write_bytes(orjson.dumps(OBSERVATION))
+    run = CliRunner().invoke(app, ["value.value | status", str(file)])
+    assert (run.exit_code, orjson.loads(run.stdout)) == (0, [5.4, "final"])
+    run = CliRunner().invoke(app, ["code.tex(", "-"], input='{"resourceType": "Observation"}')
+    assert run.exit_code == 2 and run.stdout == ""
+    assert run.stderr.endswith("code.tex(\n         ^\n")
+    run = CliRunner().invoke(app, ["status", str(tmp_path / "absent.json")])
+    assert run.exit_code == 2 and "cannot be read" in run.stderr

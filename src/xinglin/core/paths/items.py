@@ -16,8 +16,7 @@ Json = Any
 class Node:
     """A JSON value reached through the model.
 
-    `extra` is a primitive's sibling (`_birthDate`: id and extensions), for which `value` may be None. `key` is the
-    JSON path from the root, kept only as far as resolving `%resource` needs.
+    `extra` is a primitive's sibling (`_birthDate`: id and extensions), for which `value` may be None.
     """
 
     __slots__ = ("extra", "type", "value")

@@ -8,7 +8,7 @@ from decimal import Decimal
 from . import arithmetic, numbers, quantities, temporal
 from .equality import key
 from .errors import PathError
-from .items import Item, Node, system
+from .items import Item, Node, fhir_type, system, system_type
 from .quantities import Quantity
 from .temporal import Temporal
 from .world import World
@@ -18,8 +18,6 @@ Operator = Callable[[list[Item], list[Item], World], list[Item]]
 
 def describe(value: Item) -> str:
     """The kind of an item, for a message: never its content."""
-    from .items import fhir_type, system_type
-
     return fhir_type(value) or "an object" if isinstance(value, Node) else system_type(value)
 
 

@@ -122,7 +122,10 @@ def _else(short: Callable[..., Any], long: Callable[..., Any]) -> Callable[..., 
     return evaluate
 
 
-@lru_cache(maxsize=20_000)
+MAX_CACHED = 4_000
+"""Characters of an expression that is kept for reuse: others' expressions must not fill the memory."""
+
+
 def compile(expression: str, *, type: str | None = None, strict: bool = False, as_filters: bool = False) -> Path:
     """Read `expression`; the same Path is returned for the same arguments.
 
@@ -131,12 +134,20 @@ def compile(expression: str, *, type: str | None = None, strict: bool = False, a
     `as_filters` lets `as` pick from many items, as R4's own search parameters use it, where N1 wants one item.
     Raises PathError: phase `syntax` or `semantic`, with the place.
     """
+    make = _kept if len(expression) <= MAX_CACHED else _compiled
+    return make(expression, type, strict, as_filters)
+
+
+def _compiled(expression: str, type: str | None, strict: bool, as_filters: bool) -> Path:
     try:
         tree = parse(expression)
         check(tree, expression, type, strict)
         return Path(expression, tree, type, as_filters)
     except RecursionError:
         raise PathTooCostly("nested too deeply", source=expression, position=0, phase="syntax") from None
+
+
+_kept = lru_cache(maxsize=5_000)(_compiled)
 
 
 def search(expression: str) -> Path:

@@ -43,8 +43,11 @@ class Quantity:
 
     @property
     def calendar_unit(self) -> str | None:
-        """The calendar unit to add to a date; None where the unit is not a time, or a UCUM year or month."""
-        return self.unit if self.calendar else _CALENDAR_OF_UCUM.get(self.unit)
+        """The calendar unit to add to a date; None where the unit is not a time, or a UCUM year or month.
+
+        A keyword in quotes (`1 'month'`), which is no UCUM code, is taken as the calendar unit it names.
+        """
+        return self.unit if self.calendar else _CALENDAR_OF_UCUM.get(self.unit) or CALENDAR.get(self.unit)
 
     def canonical(self) -> tuple[Decimal, str] | None:
         """Value and base units, None for a unit UCUM does not know; calendar years count in months of their own."""

@@ -6,7 +6,7 @@ from functools import cmp_to_key
 
 from ..equality import distinct, key
 from ..errors import PathError
-from ..items import Item, Node, system
+from ..items import Item, Node, system, to_json
 from ..operators import order, single, truth
 from ..world import Frame, Run
 from .registry import each, function, whole
@@ -183,8 +183,6 @@ def _sorted_order(left: tuple[list[Item], ...], right: tuple[list[Item], ...]) -
 @function("trace", 1, 2, gives="$*", iterates=True)
 def trace(items: list[Item], arguments: list[Run], frame: Frame) -> list[Item]:
     """The items unchanged, after showing them (or the projection) under a name."""
-    from ..items import to_json
-
     report = frame.world.environment.trace
     if report is not None:
         shown = select(items, arguments[1:], frame) if len(arguments) > 1 else items

@@ -63,8 +63,8 @@ def substring(items: list[Item], arguments: list[Run], frame: Frame) -> list[Ite
     if not 0 <= whole("substring", start) < len(value):
         return []
     if length is None:
-        return [value[start:]]
-    return [value[start : start + max(0, whole("substring", length))]]
+        return [frame.world.text(value[start:])]
+    return [frame.world.text(value[start : start + max(0, whole("substring", length))])]
 
 
 @one("upper", takes="String", gives="String")
@@ -88,7 +88,7 @@ def length(world: World, value: str) -> int:
 @one("trim", takes="String", gives="String")
 def trim(world: World, value: str) -> str:
     """Without white space at both ends."""
-    return value.strip()
+    return world.text(value.strip())
 
 
 @one("toChars", takes="String", gives="String*")
@@ -131,12 +131,12 @@ def join(items: list[Item], arguments: list[Run], frame: Frame) -> list[Item]:
 # Regular expressions -------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=1_000)
+@lru_cache(maxsize=100)
 def _pattern(pattern: str) -> Any:
     options = re2.Options()
     options.dot_nl = True
     options.log_errors = False
-    options.max_mem = 8 << 20
+    options.max_mem = 2 << 20
     try:
         return re2.compile(pattern, options)
     except re2.error:
@@ -202,11 +202,11 @@ def decode(world: World, value: str, form: Item) -> str | None:
     try:
         match text("decode", form):
             case "hex":
-                return bytes.fromhex(value).decode()
+                return world.text(bytes.fromhex(value).decode())
             case "base64":
-                return base64.b64decode(value, validate=True).decode()
+                return world.text(base64.b64decode(value, validate=True).decode())
             case "urlbase64":
-                return base64.b64decode(value, b"-_", validate=True).decode()
+                return world.text(base64.b64decode(value, b"-_", validate=True).decode())
     except (ValueError, binascii.Error):
         raise PathError("the text cannot be decoded") from None
     return None
@@ -228,10 +228,10 @@ def unescape(world: World, value: str, form: Item) -> str | None:
     """Back from html or json."""
     match text("unescape", form):
         case "html":
-            return html.unescape(value)
+            return world.text(html.unescape(value))
         case "json":
             try:
-                return str(json.loads(f'"{value}"', strict=False))
+                return world.text(str(json.loads(f'"{value}"', strict=False)))
             except ValueError:
                 return value.replace('\\"', '"') if '"' in value else None
     return None
