@@ -257,3 +257,23 @@ def test_command_prints_json_and_marks_the_place_of_an_error(tmp_path: Any) -> N
     assert run.stderr.endswith("code.tex(\n         ^\n")
     run = CliRunner().invoke(app, ["status", str(tmp_path / "absent.json")])
     assert run.exit_code == 2 and "cannot be read" in run.stderr
+
+
+@pytest.mark.shared
+def test_r4_invariants_hold_on_the_official_examples(shared: Any) -> None:
+    """The rules of each resource's root, over the first 200 examples of the specification."""
+    import tarfile
+
+    import orjson
+
+    asked = 0
+    with tarfile.open(shared / "fhir" / "hl7.fhir.r4.examples.tgz") as package:
+        members = (member for member in package if member.name.endswith(".json") and ".index" not in member.name)
+        for _, member in zip(range(200), members, strict=False):
+            resource = orjson.loads(package.extractfile(member).read())  # type: ignore[union-attr]
+            definition = type_def(resource.get("resourceType", ""))
+            for key, severity, expression in definition.constraints if definition else ():
+                answer = paths.compile(expression, as_filters=True).is_true(resource)
+                assert answer is not False or severity != "error", f"{member.name}: {key}"
+                asked += 1
+    assert asked > 500

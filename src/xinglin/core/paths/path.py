@@ -131,7 +131,7 @@ def compile(expression: str, *, type: str | None = None, strict: bool = False, a
 
     `type` names the type of the values it will be applied to, where that is not a resource ("Observation.component").
     `strict` refuses what the model shows to be wrong: unknown elements, functions on values they cannot take.
-    `as_filters` lets `as` pick from many items, as R4's own search parameters use it, where N1 wants one item.
+    `as_filters` lets `as` pick from many items, as R4's own search parameters and invariants use it (N1: from one).
     Raises PathError: phase `syntax` or `semantic`, with the place.
     """
     make = _kept if len(expression) <= MAX_CACHED else _compiled
