@@ -77,7 +77,7 @@ def _unescape(raw: str, source: str, position: int) -> str:
                 source=source,
                 position=position + 1 + match.start(),
                 phase="syntax",
-                remedy="Use one of \\' \\\" \\` \\\\ \\/ \\f \\n \\r \\t \\uXXXX.",
+                remedy="Use one of \\' \\\" \\` \\\\ \\/ \\f \\n \\r \\t \\uHHHH.",
             )
         return _ESCAPES[code]
 
