@@ -93,11 +93,14 @@ def _name(body: bytes | None) -> str:
     return str(parse(body).get("name", "")) if body else ""
 
 
-async def elsewhere(records: Records, patient_id: str) -> list[Elsewhere]:
-    """Institutions other than the asker's that hold records of the person. Says that they do, never what."""
+async def elsewhere(records: Records, patient_id: str, known: Sequence[Linked] = ()) -> list[Elsewhere]:
+    """Institutions other than the asker's that hold records of the person. Says that they do, never what.
+
+    `known`: what `linked` has answered, where the asker has it already.
+    """
     others = {
         entry.custodian: entry.custodian_name
-        for entry in await linked(records, patient_id)
+        for entry in known or await linked(records, patient_id)
         if entry.custodian and entry.custodian != records.principal.institution
     }
     opened = {custodian: await _opened(records, patient_id, custodian) for custodian in others}

@@ -52,10 +52,11 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Somebody found. `score`: WHOLE to TYPO."""
+    """Somebody found. `score`: WHOLE to TYPO. `person`: the Person whom linked records share, "" where one stands alone."""
 
     stored: Stored
     score: int
+    person: str = ""
 
 
 Want = tuple[Range, ...]
@@ -220,7 +221,7 @@ def one_typo(a: str, b: str) -> bool:
 async def _found(connection: Connection, wants: Sequence[Want], visible: Visibility, limit: int) -> list[Match]:
     arguments = Arguments(TYPE_NUMBERS["Patient"], limit)
     rows = await connection.fetch(_statement(wants, visible, arguments), *arguments.values)
-    return [Match(_stored(row), row["score"]) for row in rows]
+    return [Match(_stored(row), row["score"], row["whose"] or "") for row in rows]
 
 
 def _stored(row: Any) -> Stored:
@@ -237,7 +238,7 @@ def _statement(wants: Sequence[Want], visible: Visibility, arguments: Arguments)
     first, *others = wants
     more = "".join(_also(other, arguments) for other in others)
     return f"""
-SELECT r.id, r.version, r.updated, r.body, r.person, r.custodian, hit.score
+SELECT r.id, r.version, r.updated, r.body, r.person, r.custodian, hit.score, link.person AS whose
   FROM (SELECT inner_hit.patient, min(w.score) AS score
           FROM {_ranges(first, arguments)} AS w(kind, low, high, score)
          CROSS JOIN LATERAL (
@@ -247,6 +248,7 @@ SELECT r.id, r.version, r.updated, r.body, r.person, r.custodian, hit.score
                 ORDER BY t.term, t.patient LIMIT $2) inner_hit
          GROUP BY inner_hit.patient) hit
   JOIN resource r ON r.key = hit.patient
+  LEFT JOIN person_link link ON link.patient = hit.patient
  ORDER BY hit.score, r.id LIMIT $2
 """  # noqa: S608
 
