@@ -10,6 +10,7 @@ import pytest
 
 from xinglin.access.house import House
 from xinglin.access.persons import catch_up, review
+from xinglin.access.persons.linking import start_again
 from xinglin.access.principal import NODE, Principal, Purpose, Role
 from xinglin.access.records import Records, Write
 from xinglin.demo import County, truth
@@ -60,7 +61,7 @@ async def state(house: House) -> tuple[Any, ...]:
         await pool.fetch(f"SELECT * FROM {t} ORDER BY 1, 2") for t in ("person_edge", "person_bar", "person_link")
     ]
     grants = await pool.fetch("SELECT grantee, person, custodian, category FROM access_grant ORDER BY 1, 2, 3, 4")
-    return tables, grants, await persons(house)
+    return tables, grants, await persons(house), await open_pairs(house)
 
 
 async def open_pairs(house: House) -> dict[frozenset[str], str]:
@@ -181,6 +182,19 @@ async def test_a_clerks_act_is_in_the_access_log(house: House) -> None:
     await review.join(house, CLERK, "a", "b", "same face")
     lines = await house.database.pool.fetch("SELECT person, why FROM audit WHERE login = 'clerk'")
     assert len(lines) == 2 and {line["why"] for line in lines} == {"same face"}
+
+
+async def test_starting_again_changes_nothing(house: House) -> None:
+    await put(house, who("a"), who("b"), who("c", number=None), who("d", number=None))
+    await review.part(house, CLERK, "a", "b")
+    await review.join(house, CLERK, "a", "c")
+    before = await state(house)
+    terms = set(await house.database.pool.fetch("SELECT kind, term, patient FROM person_term"))
+    await house.database.pool.execute("DELETE FROM person_term WHERE kind = 2")
+    await start_again(house)
+    await settle(house)
+    assert set(await house.database.pool.fetch("SELECT kind, term, patient FROM person_term")) == terms
+    assert await state(house) == before
 
 
 async def test_two_runners_do_not_meet(house: House) -> None:

@@ -78,11 +78,13 @@ CREATE TABLE person_review (
     closed  timestamptz,
     outcome text,                              -- joined, parted; withdrawn when the records no longer ask it
     actor   text,
+    entry   bigint,                            -- of the ledger that decided it
     PRIMARY KEY (a, b),
     CHECK (a < b)
 );
 CREATE INDEX person_review_open ON person_review (opened, a, b) WHERE closed IS NULL;
 CREATE INDEX person_review_b ON person_review (b);
+CREATE INDEX person_review_entry ON person_review (entry);
 
 -- How far the linking has read the change feed; one row.
 CREATE TABLE person_cursor (

@@ -9,10 +9,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import asyncpg
 import orjson
 
 from xinglin.access.persons import review
 from xinglin.access.persons.graph import Graph, Pair, Step, pair
+from xinglin.access.persons.index import index_patients
 from xinglin.access.persons.ledger import PERSONS_LOCK, Act, enter, load_graph
 from xinglin.access.persons.matching import Band, Decision, Matcher, decide
 from xinglin.access.persons.terms import Kind
@@ -20,6 +22,7 @@ from xinglin.access.persons.traits import Traits
 from xinglin.access.principal import NODE
 from xinglin.core.store.keys import TYPE_NUMBERS
 from xinglin.kernel.database import Connection
+from xinglin.kernel.errors import Conflict
 
 if TYPE_CHECKING:
     from xinglin.access.house import House
@@ -33,6 +36,9 @@ SELECT txid, seq, key, type FROM feed
  WHERE (txid, seq) > ((SELECT txid FROM person_cursor), (SELECT seq FROM person_cursor))
    AND txid < pg_snapshot_xmin(pg_current_snapshot())
  ORDER BY txid, seq LIMIT $1
+"""
+_PATIENTS: Final = """
+SELECT key, custodian, body FROM resource WHERE type = $1 AND key > $2 AND NOT deleted ORDER BY key LIMIT $3
 """
 _CANDIDATES: Final = """
 SELECT DISTINCT one, other
@@ -52,18 +58,38 @@ SELECT e.a, e.b, g.actor FROM person_edge e JOIN person_ledger g ON g.entry = e.
 
 async def catch_up(house: House, matcher: Matcher = decide) -> int:
     """Link what a window of the change feed brought; the number of versions read, 0 when there is nothing new."""
-    async with house.database.transaction() as connection:
-        if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", PERSONS_LOCK):
-            return 0
-        rows = await connection.fetch(_WINDOW, WINDOW)
-        if not rows:
-            return 0
-        patients = {row["key"] for row in rows if row["type"] == TYPE_NUMBERS["Patient"]}
-        if patients:
-            await _link(connection, house, patients, matcher)
-        last = rows[-1]
-        await connection.execute("UPDATE person_cursor SET txid = $1, seq = $2", last["txid"], last["seq"])
+    try:
+        async with house.database.transaction() as connection:
+            if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", PERSONS_LOCK):
+                return 0
+            return await _window(connection, house, matcher)
+    except (asyncpg.DeadlockDetectedError, asyncpg.UniqueViolationError, asyncpg.QueryCanceledError) as error:
+        raise Conflict("Linking met other work on the same records.", remedy="It is tried again.") from error
+
+
+async def _window(connection: Connection, house: House, matcher: Matcher) -> int:
+    rows = await connection.fetch(_WINDOW, WINDOW)
+    if not rows:
+        return 0
+    patients = {row["key"] for row in rows if row["type"] == TYPE_NUMBERS["Patient"]}
+    if patients:
+        await _link(connection, house, patients, matcher)
+    last = rows[-1]
+    await connection.execute("UPDATE person_cursor SET txid = $1, seq = $2", last["txid"], last["seq"])
     return len(rows)
+
+
+async def start_again(house: House) -> None:
+    """Make every term anew, and let `catch_up` judge every Patient again: after a change of the rules or spellings."""
+    async with house.database.transaction() as connection:
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", PERSONS_LOCK)
+        await connection.execute("DELETE FROM person_spelling")
+        last = -(2**63)
+        while rows := await connection.fetch(_PATIENTS, TYPE_NUMBERS["Patient"], last, WINDOW):
+            patients = [(row["key"], row["custodian"], orjson.loads(row["body"])) for row in rows]
+            await index_patients(connection, patients)
+            last = rows[-1]["key"]
+        await connection.execute("UPDATE person_cursor SET txid = '0', seq = 0")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from xinglin.access import audit
-from xinglin.access.persons.graph import Pair, Step, pair
+from xinglin.access.persons.graph import Pair, pair
 from xinglin.access.persons.ledger import PERSONS_LOCK, Act, enter, load_graph, step_of
 from xinglin.access.persons.matching import Decision
 from xinglin.access.principal import Principal, Role
@@ -131,7 +131,7 @@ async def undo(house: House, principal: Principal, entry: int, why: str = "") ->
         done = await step_of(connection, entry)
         graph = await load_graph(connection, done.records())
         act = Act(graph.in_effect(done.inverse()), principal.login, "undo", why, entry)
-        return await _do(connection, house, principal, act, None, reopen=done)
+        return await _do(connection, house, principal, act, None)
 
 
 async def entries(house: House, principal: Principal, patient: str | None = None, *, count: int = 50) -> list[Entry]:
@@ -162,27 +162,33 @@ async def _acting(house: House, principal: Principal) -> AsyncIterator[Connectio
         yield connection
 
 
-async def _do(
-    connection: Connection, house: House, principal: Principal, act: Act, two: Pair | None, reopen: Step | None = None
-) -> int:
+async def _do(connection: Connection, house: House, principal: Principal, act: Act, two: Pair | None) -> int:
     """Enter the act, settle the reviews it decides, and record the access."""
     [entry] = await enter(connection, house, [act])
-    outcome = "joined" if act.action == "join" else "parted"
-    settled = sorted({two} if two else act.step.bars_added) if reopen is None else []
-    await connection.executemany(
-        "UPDATE person_review SET closed = $3, outcome = $4, actor = $5 WHERE a = $1 AND b = $2 AND closed IS NULL",
-        [(a, b, clock.now(), outcome, principal.login) for a, b in settled],
-    )
-    if reopen is not None:
-        pairs = sorted(reopen.edges_added | reopen.bars_added | reopen.bars_removed)
-        await connection.executemany(
-            "UPDATE person_review SET closed = NULL, outcome = NULL, actor = NULL"
-            " WHERE a = $1 AND b = $2 AND outcome IN ('joined', 'parted')",
-            pairs,
-        )
-    persons = tuple(sorted(act.step.records() | set(two or ())))
+    if act.undoes is not None:
+        await connection.execute(_REOPEN, act.undoes)
+    touched = act.step.records() | set(two or ())
+    graph = await load_graph(connection, touched)
+    around = {other for record in touched for other in graph.component(record)}
+    await connection.execute(_SETTLE, list(around), clock.now(), principal.login, entry)
+    persons = tuple(sorted(touched))
     await audit.record(connection, [audit.Access(principal, "update", f"Person ({act.action})", persons, why=act.why)])
     return entry
+
+
+_REOPEN: Final = """
+UPDATE person_review SET closed = NULL, outcome = NULL, actor = NULL, entry = NULL WHERE entry = $1
+"""
+_SETTLE: Final = """
+UPDATE person_review r SET closed = $2, actor = $3, entry = $4, outcome = settled.outcome
+  FROM (SELECT q.a, q.b,
+               CASE WHEN EXISTS (SELECT 1 FROM person_bar p WHERE p.a = q.a AND p.b = q.b) THEN 'parted'
+                    WHEN EXISTS (SELECT 1 FROM person_link x JOIN person_link y USING (person)
+                                  WHERE x.patient = q.a AND y.patient = q.b) THEN 'joined' END AS outcome
+          FROM person_review q
+         WHERE q.closed IS NULL AND (q.a = ANY($1::bigint[]) OR q.b = ANY($1::bigint[]))) settled
+ WHERE r.a = settled.a AND r.b = settled.b AND settled.outcome IS NOT NULL
+"""
 
 
 async def _records(connection: Connection, a: str, b: str) -> Pair:
