@@ -142,8 +142,9 @@ async def test_conditional_create_update_delete(fhir: Client) -> None:
     number = {"identifier": [{"system": "urn:mrn", "value": "7"}]}
     made = await fhir("POST", "Patient", patient(**number), if_none_exist="identifier=urn:mrn|7")
     same = await fhir("POST", "Patient", patient(**number), if_none_exist="identifier=urn:mrn|7")
-    assert (made.status_code, same.status_code) == (201, 200)
-    assert made.json()["id"] == same.json()["id"]
+    query = await fhir("POST", "Patient?identifier=urn:mrn|7", patient(**number))
+    assert (made.status_code, same.status_code, query.status_code) == (201, 200, 200)
+    assert made.json()["id"] == same.json()["id"] == query.json()["id"]
     changed = await fhir("PUT", "Patient?identifier=urn:mrn|7", patient(family="李", **number))
     assert (changed.status_code, changed.json()["id"]) == (200, made.json()["id"])
     other = await fhir("PUT", "Patient?identifier=urn:mrn|8", patient(identifier=[{"system": "urn:mrn", "value": "8"}]))
@@ -200,7 +201,6 @@ async def test_search_tells_total_links_and_what_was_used(fhir: Client) -> None:
     assert len(posted.json()["entry"]) == 2
     counted = (await fhir("GET", "Patient?family=王&_summary=count")).json()
     assert counted["total"] == 5 and "entry" not in counted
-    assert (await fhir("GET", "Patient?_count=1000000000")).status_code == 200
 
 
 async def test_an_unknown_parameter_is_told_or_refused_never_dropped(fhir: Client) -> None:
