@@ -6,6 +6,7 @@ import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import asyncpg
 import pytest
@@ -28,11 +29,16 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a PostgreSQL for this run: XINGLIN_TEST_DATABASE_URL, or an embedded one in a temporary folder."""
+def postgres() -> Iterator[str]:
+    """Address of a PostgreSQL for this run: XINGLIN_TEST_DATABASE_URL, or an embedded one in a temporary folder.
+
+    Not under pytest's own folder: the next run closes that one to other users, and root's server runs as another.
+    """
     given = os.environ.get("XINGLIN_TEST_DATABASE_URL", "")
-    settings = Settings(database_url=given, home=tmp_path_factory.mktemp("xinglin"))
-    with serving(settings) as url:
+    with (
+        TemporaryDirectory(prefix="xinglin-test-", ignore_cleanup_errors=True) as folder,
+        serving(Settings(database_url=given, home=Path(folder))) as url,
+    ):
         yield url
 
 
