@@ -52,7 +52,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Somebody found. `score`: WHOLE to TYPO. `person`: the Person whom linked records share, "" where one stands alone."""
+    """Somebody found. `score`: WHOLE to TYPO. `person`: whom linked records share, "" where one stands alone."""
 
     stored: Stored
     score: int
@@ -93,12 +93,10 @@ def read(text: str) -> list[Want]:
 
 def _breadth(want: Want) -> int:
     """Roughly how many people a want may mean: the statement starts from the fewest."""
-    kinds = {one.kind for one in want}
-    if Kind.IDENTIFIER in kinds and len(want[0].low) > 4:
-        return 0
-    if Kind.BIRTH in kinds and len(want[0].low) == 8:
-        return 1
-    return 2 if Kind.HAN in kinds or Kind.SPELLING in kinds else 3
+    kind, length = want[0].kind, len(want[0].low)
+    if kind in (Kind.IDENTIFIER, Kind.BIRTH):
+        return 0 if length >= 8 else 1 if length >= 6 else 3
+    return 2 if length >= (2 if kind is Kind.HAN else 8) else 4
 
 
 def _dates(text: str) -> tuple[list[Want], str]:
