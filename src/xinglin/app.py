@@ -9,9 +9,8 @@ also the last resort, is an OperationOutcome. Pages answer errors with pages.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -20,19 +19,18 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request, cookie_parser
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, Mount
 
 from xinglin import web
 from xinglin.access.identity import Caller, Doorkeeper, cookie_name, cookie_settings
 from xinglin.access.records import House, Records
 from xinglin.core.rest import outcomes
 from xinglin.core.rest.door import Door, deliver
+from xinglin.core.rest.exchange import Header
 from xinglin.kernel.config import Settings, load
 from xinglin.kernel.errors import NotFound, Problem, TooLarge
 from xinglin.ui.assets import static_files
 from xinglin.ui.preferences import SpeakingMiddleware
-
-log = logging.getLogger(__name__)
+from xinglin.ui.templating import SECURITY_HEADERS
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -42,6 +40,7 @@ FHIR: Final = "/fhir"
 FORM_BYTES: Final = 1 << 20  # a page's form; records come in by /fhir
 NOBODY: Final = Caller()
 _SAFE: Final = frozenset({"GET", "HEAD"})
+_PAGE_HEADERS: Final = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 _OWN_SITE: Final = (b"same-origin", b"none")
 
 
@@ -62,7 +61,7 @@ class Application:
         self.doorkeeper: Doorkeeper | None = None
         self.door = Door(settings.public_base + FHIR, max_body=settings.max_body_mb << 20)
         self.pages = Starlette(
-            routes=_routes(),
+            routes=[static_files(), *web.routes()],
             exception_handlers=_exception_handlers(),
             middleware=[Middleware(SpeakingMiddleware)],
             lifespan=self._lifespan,
@@ -102,33 +101,28 @@ class Application:
 
     async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
         state = scope.setdefault("state", {})
-        caller = NOBODY
-        if not scope["path"].startswith("/static/"):
-            try:
-                caller = await self._recognise(scope)
-            except Problem as problem:
-                response = await _problem_page(Request(scope), problem)
-                await response(scope, receive, send)
-                return
+        state["principal"] = state["session"] = None
+        if scope["path"].startswith("/static/"):
+            await self.pages(scope, receive, send)
+            return
+        try:
+            caller = await self._recognise(scope)
+        except Exception as error:
+            response = web.problem_page(Request(scope), _problem(error))
+            await response(scope, receive, send)
+            return
         state["principal"], state["session"] = caller.principal, caller.session
-        await self.pages(scope, receive, self._forgetting(send) if caller.forget_cookie else send)
+        clearing = self._cleared_cookie() if caller.forget_cookie else []
+        # Starlette raises what it has answered already, for servers that print it; ours has logged it without values
+        with suppress(Exception):
+            await self.pages(scope, receive, _guarded(send, clearing))
 
-    def _forgetting(self, send: Send) -> Send:
-        """Clear a session cookie that signs nobody in, unless the answer sets a new one."""
-        name = cookie_name(self.settings.cookies_secure)
+    def _cleared_cookie(self) -> list[Header]:
+        """The header that clears a session cookie which signs nobody in."""
         response = Response()
-        response.delete_cookie(name, **cookie_settings(self.settings.cookies_secure))
-        cleared = [header for header in response.raw_headers if header[0] == b"set-cookie"]
-
-        async def forgetting(message: MutableMapping[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                headers = list(message.get("headers", ()))
-                own = name.encode() + b"="
-                if not any(key.lower() == b"set-cookie" and value.startswith(own) for key, value in headers):
-                    message = {**message, "headers": headers + cleared}
-            await send(message)
-
-        return forgetting
+        secure = self.settings.cookies_secure
+        response.delete_cookie(cookie_name(secure), **cookie_settings(secure))
+        return [header for header in response.raw_headers if header[0] == b"set-cookie"]
 
     async def _recognise(self, scope: Scope) -> Caller:
         """Who is asking, by bearer token or session cookie."""
@@ -171,36 +165,43 @@ class Application:
                 await own.close()
 
 
-def _routes() -> Sequence[BaseRoute]:
-    routes = getattr(web, "routes", None)
-    static: Mount = static_files()
-    return [static, *(routes() if routes else ())]
+def _guarded(send: Send, clearing: Sequence[Header]) -> Send:
+    """Every page's answer has the security headers, also those that no template rendered.
+
+    `clearing` clears a dead session cookie, unless the answer sets a new one.
+    """
+
+    async def guarded(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            headers = list(message.get("headers", ()))
+            present = {name.lower() for name, _ in headers}
+            headers += [header for header in _PAGE_HEADERS if header[0] not in present]
+            set_already = {value.partition(b"=")[0] for name, value in headers if name.lower() == b"set-cookie"}
+            headers += [header for header in clearing if header[1].partition(b"=")[0] not in set_already]
+            message = {**message, "headers": headers}
+        await send(message)
+
+    return guarded
 
 
 def _exception_handlers() -> dict[Any, Any]:
     """Every error of a page is a page; the last resort shows a number that finds the log entry."""
-    return {Problem: _problem_page, HTTPException: _http_page, Exception: _last_resort}
+    return {Problem: _error_page, HTTPException: _refused_page, Exception: _error_page}
 
 
-async def _problem_page(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)
-    page = getattr(web, "problem_page", None)
-    if page is not None:
-        response: Response = page(request, error)
-        return response
-    return PlainTextResponse(str(error), error.status)
+def _problem(error: Exception) -> Problem:
+    return outcomes.problem_of(error) or outcomes.Unforeseen.logged(error)
 
 
-async def _http_page(request: Request, error: Exception) -> Response:
+async def _error_page(request: Request, error: Exception) -> Response:
+    return web.problem_page(request, _problem(error))
+
+
+async def _refused_page(request: Request, error: Exception) -> Response:
     """What Starlette itself refuses: no such page, a wrong method, a form too large."""
     assert isinstance(error, HTTPException)
     if error.status_code == 413:
-        return await _problem_page(request, TooLarge("The form is too large.", remedy="Send less at once."))
+        return web.problem_page(request, TooLarge("The form is too large.", remedy="Send less at once."))
     if error.status_code == 404:
-        return await _problem_page(request, NotFound("There is no such page.", remedy="Go back, or start from home."))
+        return web.problem_page(request, NotFound("There is no such page.", remedy="Go back, or start from home."))
     return PlainTextResponse(error.detail, error.status_code, error.headers)
-
-
-async def _last_resort(request: Request, error: Exception) -> Response:
-    problem = outcomes.problem_of(error) or outcomes.Unforeseen.logged(error)
-    return await _problem_page(request, problem)
