@@ -42,9 +42,11 @@ def _wait_and_end(parent: Any) -> None:
 
 
 def background() -> None:
-    """Keep up what follows from new records: links between a person's Patients. Settings: the environment."""
+    """Keep up what follows from new records: links between a person's Patients. Settings: the environment.
+
+    Every step is one transaction, so ending it is safe at any moment.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # every step is one transaction: ending is always safe
     end_with_parent()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     asyncio.run(_rounds(load()))

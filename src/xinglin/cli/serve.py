@@ -104,13 +104,38 @@ def run(settings: Settings, when_ready: Callable[[], None]) -> None:
     follower = threading.Thread(target=_when_ready, args=(settings, when_ready, stopped))
     follower.start()
     try:
-        server.serve()
+        with _woken_by_signals(server):
+            server.serve()
     finally:
         stopped.set()
         follower.join()
     if not server.interrupt_signal:
         raise Problem("A server process ended unexpectedly.", remedy="Its reason is above; `xinglin doctor` may help.")
     console.err.print("Stopped.")
+
+
+@contextmanager
+def _woken_by_signals(server: Any) -> Iterator[None]:
+    """Stop the server also when the system hands the signal to another thread than the one that waits."""
+    reading, writing = socket.socketpair()
+    writing.setblocking(False)
+    before = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+    ends = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+
+    def watch() -> None:
+        while caught := reading.recv(1):
+            if caught[0] in ends:
+                server.signal_handler_interrupt()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        writing.close()
+        watcher.join()
+        reading.close()
 
 
 def _server(settings: Settings) -> Any:
