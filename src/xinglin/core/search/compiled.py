@@ -23,9 +23,20 @@ MAX_ORDERED: int = 8
 
 
 @dataclass(frozen=True, slots=True)
+class Heads:
+    """A chain seen from its targets: SELECT of their keys, and the path by which they are referred to; `person` where
+    a target is always the person of what refers to it."""
+
+    targets: Callable[[Scope], str]
+    path: int
+    person: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Compiled:
     """`source` is None where only a filter is to be had. Where not `exact`, a source gives more than the filter lets
-    through. `rank` prefers sources when nothing is measured. `tokens` are the rows when all of it is tokens."""
+    through. `gauge` gives at least as many rows, more cheaply, for counting. `rank` prefers sources when nothing is
+    counted. `tokens` are the rows when all of it is tokens."""
 
     filter: Filter
     source: Source | None = None
@@ -33,6 +44,8 @@ class Compiled:
     rank: int = 50
     tokens: tuple[TokenRow, ...] = ()
     name: str = ""
+    gauge: Source | None = None
+    heads: Heads | None = None
 
 
 NOTHING = Compiled(lambda scope, r: "false", lambda scope, person: "SELECT 0::bigint AS key WHERE false", rank=0)

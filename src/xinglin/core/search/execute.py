@@ -12,15 +12,13 @@ import asyncpg
 from xinglin.core.search.includes import included
 from xinglin.core.search.ordering import Cursor
 from xinglin.core.search.pages import page_token, read_page_token
-from xinglin.core.search.plan import ESTIMATE, Plan, chosen, plan_of, settled
+from xinglin.core.search.plan import COLUMNS, ESTIMATE, Plan, chosen, plan_of, settled, stored
 from xinglin.core.search.query import Query, TypeQuery
 from xinglin.core.search.resolve import Terminology, resolved
-from xinglin.core.store.keys import TYPE_NAMES, TYPE_NUMBERS
+from xinglin.core.store.keys import TYPE_NUMBERS
 from xinglin.core.store.rows import Stored
 from xinglin.core.store.visibility import Visibility
 from xinglin.kernel.errors import Issue, TooCostly
-
-ROW_COLUMNS: Final = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +114,9 @@ async def _page(
 
 
 def _found(row: Any, plan: Plan) -> Found:
-    key, number, identifier, version, updated, body, custodian, person, date = row[:ROW_COLUMNS]
-    place = (*row[ROW_COLUMNS:], key) if plan.ordering.custom else (person, date, key)
-    stored = Stored(TYPE_NAMES[number], identifier, version, updated, body, False, person, custodian)
-    return Found(stored, place)
+    own = len(COLUMNS)
+    place = (*row[own:], row["key"]) if plan.ordering.custom else (row["person"], row["date"], row["key"])
+    return Found(stored(row), place)
 
 
 def _rank(place: Cursor, plan: Plan) -> tuple[Any, ...]:

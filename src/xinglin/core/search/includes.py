@@ -12,12 +12,13 @@ import orjson
 from xinglin.core.schema.definitions import resource_types
 from xinglin.core.search.extract import references
 from xinglin.core.search.parameters import REGISTRY, Parameter
+from xinglin.core.search.plan import columns, stored
 from xinglin.core.search.query import Include
 from xinglin.core.search.references import reference_hashes, typed
 from xinglin.core.search.rows import CANONICAL
 from xinglin.core.search.scope import Scope
 from xinglin.core.search.texts import targets_of
-from xinglin.core.store.keys import TYPE_NAMES, TYPE_NUMBERS, key_of
+from xinglin.core.store.keys import TYPE_NUMBERS, key_of
 from xinglin.core.store.rows import Stored
 from xinglin.core.store.visibility import Visibility
 from xinglin.kernel.errors import Issue
@@ -64,21 +65,21 @@ class _Walker:
         rows = await self._by_keys(self._targets(forward, around)) if forward else []
         rows += await self._by_hashes(self._hashes(backward, around)) if backward else []
         fresh = []
-        for key, stored in rows:
+        for key, found in rows:
             if key not in self.seen:
                 self.seen.add(key)
-                fresh.append(stored)
+                fresh.append(found)
         self.found += fresh
         return fresh
 
     def _targets(self, includes: Sequence[Include], around: Sequence[Stored]) -> dict[int, set[str | None]]:
         """Hash of each reference -> the types it may be of, None for any."""
         found: dict[int, set[str | None]] = {}
-        for stored in around:
+        for one in around:
             resource: Any = None
             for include in includes:
-                for parameter in _parameters(include, stored.type):
-                    resource = resource if resource is not None else orjson.loads(stored.body)
+                for parameter in _parameters(include, one.type):
+                    resource = resource if resource is not None else orjson.loads(one.body)
                     for target in _followed(parameter, resource):
                         local = typed(target)
                         if local and not _wanted(parameter, include, local[0]):
@@ -97,26 +98,24 @@ class _Walker:
         keys = f"SELECT unnest({hashes}::bigint[]) AS key UNION {urls}"
         rows = await self._fetch(scope, r.name, r.guard, keys)
         return [
-            (key, stored)
-            for key, stored in rows
-            if key not in wanted or None in wanted[key] or stored.type in wanted[key]
+            (key, found) for key, found in rows if key not in wanted or None in wanted[key] or found.type in wanted[key]
         ]
 
     def _hashes(self, includes: Sequence[Include], around: Sequence[Stored]) -> list[int]:
         """Hashes of the reference rows that point to these resources."""
         found: set[int] = set()
         for include in includes:
-            for stored in around:
-                if include.target not in (None, stored.type):
+            for one in around:
+                if include.target not in (None, one.type):
                     continue
-                for parameter in _referring(include, stored.type):
-                    keys = [key_of(stored.type, stored.id)]
-                    url = orjson.loads(stored.body).get("url") if b'"url"' in stored.body else None
-                    keys += [hashed for hashed in reference_hashes(url)] if isinstance(url, str) else []
+                for parameter in _referring(include, one.type):
+                    keys = [key_of(one.type, one.id)]
+                    url = orjson.loads(one.body).get("url") if b'"url"' in one.body else None
+                    keys += list(reference_hashes(url)) if isinstance(url, str) else []
                     found |= {
                         path.hash ^ key
                         for path in parameter.paths
-                        if path.restriction in (None, stored.type)
+                        if path.restriction in (None, one.type)
                         for key in keys
                     }
         return list(found)
@@ -132,11 +131,11 @@ class _Walker:
     async def _fetch(self, scope: Scope, r: str, guard: str, keys: str) -> list[tuple[int, Stored]]:
         looked_up = f"SELECT {r}.* FROM resource {r} WHERE {r}.key = c.key AND {guard} OFFSET 0"
         sql = (
-            f"SELECT {r}.key, {r}.type, {r}.id, {r}.version, {r}.updated, {r}.body, {r}.person, {r}.custodian FROM ({keys} OFFSET 0) AS c"
-            f" CROSS JOIN LATERAL ({looked_up}) AS {r} LIMIT {MAX_INCLUDED + len(self.seen) + 1}"
+            f"SELECT {columns(r)} FROM ({keys} OFFSET 0) AS c CROSS JOIN LATERAL ({looked_up}) AS {r}"
+            f" LIMIT {MAX_INCLUDED + len(self.seen) + 1}"
         )
         rows = await self.connection.fetch(sql, *scope.arguments.values)
-        return [(row[0], Stored(TYPE_NAMES[row[1]], *row[2:6], False, *row[6:8])) for row in rows]
+        return [(row[0], stored(row)) for row in rows]
 
 
 def _parameters(include: Include, type_name: str) -> Iterable[Parameter]:

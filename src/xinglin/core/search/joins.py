@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from xinglin.core.search.compiled import Compiled, Person, any_of
+from xinglin.core.search.compiled import Compiled, Heads, Person, any_of
 from xinglin.core.search.parameters import Parameter, Path, decides_person, sole_person_path
 from xinglin.core.search.predicates import at, token_where
 from xinglin.core.search.rows import CANONICAL
@@ -18,6 +18,7 @@ from xinglin.core.search.scope import Scope
 from xinglin.core.store.keys import TYPE_NUMBERS
 
 CHAIN_RANK = 40
+CANONICAL_TYPES = frozenset({"canonical", "uri"})
 Also = Callable[[Scope, str], str] | None
 
 
@@ -44,8 +45,15 @@ def _chain_path(parameter: Parameter, path: Path, target: str, inner: Sequence[C
         )
 
     decides = target == "Patient" and decides_person(parameter.type_name, path)
-    selective = any(part.source for part in inner)
-    return Compiled(by_person if decides else by_set, source if selective else None, rank=CHAIN_RANK)
+    driver = best(inner)
+    probe = by_person if decides else by_set
+    if driver is None:
+        return Compiled(probe)
+    heads = None
+    if not path.types & CANONICAL_TYPES:
+        heads = Heads(lambda scope: matching(scope, target, inner, None), path.hash, decides)
+    gauge = (driver.gauge or driver.source) if heads else None
+    return Compiled(probe, source, rank=CHAIN_RANK, gauge=gauge, heads=heads)
 
 
 def _referring(scope: Scope, path: Path, targets: str, person: Person) -> str:
@@ -53,7 +61,7 @@ def _referring(scope: Scope, path: Path, targets: str, person: Person) -> str:
     g, k = scope.row("g"), scope.row("k")
     own = f" AND {k}.person = {person()}" if person else ""
     hashed = f"({scope.bind(path.hash)}::bigint # {g}.key)"
-    if path.types & {"canonical", "uri"}:
+    if path.types & CANONICAL_TYPES:
         u = scope.row("u")
         targets = (
             f"SELECT key FROM ({targets}) AS {scope.row('h')} UNION ALL SELECT {u}.low FROM ({targets}) AS t"
@@ -108,7 +116,7 @@ def _has_path(parameter: Parameter, path: Path, candidate: str, inner: Sequence[
 
     def by_reference(scope: Scope, r: str) -> str:
         key = f"(SELECT {r}.key AS key)"
-        if path.types & {"canonical", "uri"}:
+        if path.types & CANONICAL_TYPES:
             urls = f"SELECT low FROM moment WHERE moment.key = {r}.key AND moment.path = {CANONICAL}"
             key = f"(SELECT {r}.key AS key UNION ALL {urls})"
         g, k, o = scope.row("g"), scope.row("k"), scope.resource()
@@ -154,5 +162,7 @@ def _has_person(parameter: Parameter, path: Path, inner: Sequence[Compiled]) -> 
         people = matching(scope, other, inner, person, "person", proof)
         return f"SELECT {p}.person AS key FROM ({people}) AS {p}"
 
-    selective = any(part.source for part in inner)
-    return Compiled(by_person, source if selective else None, rank=CHAIN_RANK)
+    driver = best(inner)
+    if driver is None:
+        return Compiled(by_person)
+    return Compiled(by_person, source, rank=CHAIN_RANK, gauge=driver.gauge or driver.source)

@@ -36,6 +36,7 @@ class Ordering:
     """The keys of `_sort`, empty for the default order."""
 
     keys: tuple[Key, ...] = ()
+    by_headline: bool = False  # the headline date is the one key
 
     @property
     def custom(self) -> bool:
@@ -48,13 +49,13 @@ class Ordering:
     def columns(self, scope: Scope, r: str) -> list[str]:
         return [f"{key.expression(scope, r)} AS s{place}" for place, key in enumerate(self.keys)]
 
-    def clause(self) -> str:
-        """ORDER BY over the columns s0, s1, ... and key."""
+    def clause(self, table: str = "") -> str:
+        """ORDER BY over the columns s0, s1, ... and key of a table ("k.")."""
         parts = [
-            f"s{place}{' DESC' if key.descending else ''}{' NULLS LAST' if key.nullable else ''}"
+            f"{table}s{place}{' DESC' if key.descending else ''}{' NULLS LAST' if key.nullable else ''}"
             for place, key in enumerate(self.keys)
         ]
-        return ", ".join([*parts, f"key{' DESC' if self.last_descends else ''}"])
+        return ", ".join([*parts, f"{table}key{' DESC' if self.last_descends else ''}"])
 
     def after(self, cursor: Cursor, bind: Bind) -> str:
         """True of the rows that come after the cursor's: its values of s0, s1, ... and key."""
@@ -94,7 +95,8 @@ def ordering_of(sorts: Sequence[Sort], one_person: bool) -> Ordering:
     first = sorts[0].parameter
     if one_person and len(sorts) == 1 and sorts[0].descending and is_headline(first):
         return DEFAULT
-    return Ordering(tuple(_key(sort.parameter, sort.descending) for sort in sorts))
+    keys = tuple(_key(sort.parameter, sort.descending) for sort in sorts)
+    return Ordering(keys, len(sorts) == 1 and is_headline(first))
 
 
 def is_headline(parameter: Parameter) -> bool:

@@ -1,8 +1,9 @@
 # ruff: noqa: S608 - every value is bound; the text of a statement comes from this package alone
-"""Which index drives a search, and the statement it becomes. Four shapes, chosen by what is known and by counting:
+"""Which index drives a search, and the statement it becomes. Five shapes, chosen by what is known and by counting:
 
     keys      the rarest condition's keys gathered, each looked up, the rest filtered, sorted
     ordered   a token's rows in the default order, each looked up and filtered, until a page is full
+    heads     the first rows of each target of a chain in the default order, then the first of all of those
     walk      the type's (or one person's) resources in the default order, filtered until a page is full
     sorted    any of these without its limit, ordered by the keys of `_sort`
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from xinglin.core.search.compiled import MAX_ORDERED, Compiled
 from xinglin.core.search.conditions import compile_condition, conjuncts, person_of
@@ -24,10 +25,15 @@ from xinglin.core.search.ordering import Cursor, Ordering, after_default, orderi
 from xinglin.core.search.predicates import at, token_where
 from xinglin.core.search.query import TypeQuery
 from xinglin.core.search.scope import Scope
+from xinglin.core.store.keys import NO_DATE, TYPE_NAMES
+from xinglin.core.store.rows import Stored
 from xinglin.core.store.visibility import Visibility
 
 PROBE: Final = 2000
 """A condition that at most this many rows satisfy is gathered whole; a more frequent one is filtered by."""
+
+HEAD: Final = 5
+"""What the head of one target of a chain costs, in rows gathered."""
 
 ESTIMATE: Final = 10_000
 """`_total=estimate` counts no further than this."""
@@ -64,20 +70,25 @@ class Plan:
     # statements ----------------------------------------------------------------------------------
 
     def probe(self) -> Statement:
-        """How many rows each candidate has, up to PROBE + 1."""
+        """How many rows each candidate has at most, counted up to PROBE + 1."""
         scope = Scope(self.visibility, self.now)
         counts = []
         for part in self.candidates():
-            assert part.source is not None
-            rows = f"SELECT FROM ({part.source(scope, None)}) AS {scope.row('s')} LIMIT {PROBE + 1}"
+            gauge = part.gauge or part.source
+            assert gauge is not None
+            rows = f"SELECT FROM ({gauge(scope, None)}) AS {scope.row('s')} LIMIT {PROBE + 1}"
             counts.append(f"(SELECT count(*) FROM ({rows}) AS {scope.row('p')})")
         return f"SELECT {', '.join(counts)}", scope.arguments.values
 
     def page(self, limit: int, cursor: Cursor | None) -> Statement:
         """At most `limit` rows after the cursor: key, type, id, version, updated, body, then the ordering's columns."""
         scope = Scope(self.visibility, self.now)
-        if self.ordering.custom:
+        if self.ordering.by_headline and self.ordered and len(self.driver.tokens) == 1:  # type: ignore[union-attr]
+            sql = self._by_token_date(scope, cursor)
+        elif self.ordering.custom:
             sql = self._sorted(scope, cursor)
+        elif self.driver is not None and self.driver.heads is not None:
+            sql = self._headed(scope, limit, cursor)
         elif self.ordered:
             sql = self._ordered(scope, cursor)
         else:
@@ -92,26 +103,76 @@ class Plan:
         return f"SELECT count(*) FROM ({rows}{bounded}) AS n", scope.arguments.values
 
     def _ordered(self, scope: Scope, cursor: Cursor | None) -> str:
-        """One index scan for each token, merged in the default order."""
+        """One index scan for each token, merged in the default order before anything is looked up."""
         assert self.driver is not None
-        r, k = scope.resource(), scope.row("k")
+        k = scope.row("k")
         scans = []
-        for place, row in enumerate(self.driver.tokens):
+        for place in range(len(self.driver.tokens)):
             t = scope.row("t")
-            wheres = [token_where(t, [row], scope), *self._own(scope, t)]
+            wheres = self._scan(scope, t, place)
             if cursor:
                 wheres.append(after_default(t, cursor, self.person is not None, scope.bind))
-            if place:  # a row that an earlier scan has given already
-                e = scope.row("e")
-                earlier = token_where(e, self.driver.tokens[:place], scope)
-                wheres.append(f"(SELECT true FROM token {e} WHERE {earlier} AND {at(e, t)} LIMIT 1) IS NOT TRUE")
-            scans.append(f"SELECT {t}.person, {t}.date, {t}.key FROM token {t} WHERE {' AND '.join(wheres)}")
-        where = holds(scope, r.name, r.guard, self.type, self._rest())
-        found = f"SELECT {r.name}.* FROM resource {r.name} WHERE {r.name}.key = {k}.key AND {where} OFFSET 0"
-        merged = f"({' UNION ALL '.join(scans)}) AS {k}"
+            in_order = f"ORDER BY {t}.person, {t}.date DESC, {t}.key OFFSET 0"
+            scans.append(
+                f"(SELECT {t}.person, {t}.date, {t}.key FROM token {t} WHERE {' AND '.join(wheres)} {in_order})"
+            )
+        merged = " UNION ALL ".join(scans)
+        if len(scans) > 1:
+            merged = f"SELECT * FROM ({merged}) AS {scope.row('m')} ORDER BY person, date DESC, key OFFSET 0"
+        r, found = self._looked_up(scope, f"{k}.key")
         return (
-            f"SELECT {columns(r.name)} FROM {merged} CROSS JOIN LATERAL ({found}) AS {r.name}"
+            f"SELECT {columns(r)} FROM ({merged}) AS {k} CROSS JOIN LATERAL ({found}) AS {r}"
             f" ORDER BY {k}.person, {k}.date DESC, {k}.key"
+        )
+
+    def _scan(self, scope: Scope, t: str, place: int) -> list[str]:
+        """WHERE of the scan of one of the driver's tokens, without the rows that an earlier one gives."""
+        assert self.driver is not None
+        wheres = [token_where(t, self.driver.tokens[place : place + 1], scope), *self._own(scope, t)]
+        if place:
+            e = scope.row("e")
+            earlier = token_where(e, self.driver.tokens[:place], scope)
+            wheres.append(f"(SELECT true FROM token {e} WHERE {earlier} AND {at(e, t)} LIMIT 1) IS NOT TRUE")
+        return wheres
+
+    def _looked_up(self, scope: Scope, key: str) -> tuple[str, str]:
+        """(alias, SELECT) of the one resource with a key, where all that the driver does not say holds."""
+        alias = scope.resource()
+        r = alias.name
+        where = " AND ".join([holds(scope, r, alias.guard, self.type, self._rest()), *self._own(scope, r)])
+        return r, f"SELECT {r}.* FROM resource {r} WHERE {r}.key = {key} AND {where} OFFSET 0"
+
+    def _headed(self, scope: Scope, limit: int, cursor: Cursor | None) -> str:
+        """The first rows of each target of a chain, then the first of all of those."""
+        assert self.driver is not None and self.driver.heads is not None
+        g, k = scope.row("g"), scope.row("k")
+        wheres = [f"{k}.hash = ({scope.bind(self.driver.heads.path)}::bigint # {g}.key)", *self._own(scope, k)]
+        if cursor:
+            wheres.append(after_default(k, cursor, self.person is not None, scope.bind))
+        targets = self.driver.heads.targets(scope)
+        rows = f"SELECT {k}.key FROM token {k} WHERE {' AND '.join(wheres)} ORDER BY {k}.person, {k}.date DESC, {k}.key"
+        r, found = self._looked_up(scope, "h.key")
+        head = f"SELECT {columns(r)} FROM ({rows} OFFSET 0) AS h CROSS JOIN LATERAL ({found}) AS {r}"
+        head = f"{head} LIMIT {scope.bind(limit)}"
+        if self.driver.heads.person:  # a target is a person: in its order, no further than the page
+            targets = f"SELECT key FROM ({targets}) AS {scope.row('o')} ORDER BY key OFFSET 0"
+            each = f"SELECT q.* FROM ({targets}) AS {g} CROSS JOIN LATERAL ({head}) AS q"
+            return f"{each} ORDER BY {g}.key, q.date DESC, q.key"
+        each = f"SELECT DISTINCT ON (q.person, q.date, q.key) q.* FROM ({targets}) AS {g}"
+        return f"{each} CROSS JOIN LATERAL ({head}) AS q ORDER BY q.person, q.date DESC, q.key"
+
+    def _by_token_date(self, scope: Scope, cursor: Cursor | None) -> str:
+        """Ordered by the headline date, which the token's rows carry: sorted before anything is looked up."""
+        assert self.driver is not None
+        t, k = scope.row("t"), scope.row("k")
+        where = " AND ".join(self._scan(scope, t, 0))
+        dated = f"SELECT {t}.key, NULLIF({t}.date, {NO_DATE}) AS s0 FROM token {t} WHERE {where}"
+        after = f" WHERE {self.ordering.after(cursor, scope.bind)}" if cursor else ""
+        rows = f"SELECT * FROM ({dated}) AS {scope.row('d')}{after} ORDER BY {self.ordering.clause()} OFFSET 0"
+        r, found = self._looked_up(scope, f"{k}.key")
+        return (
+            f"SELECT {columns(r)}, {k}.s0 FROM ({rows}) AS {k} CROSS JOIN LATERAL ({found}) AS {r}"
+            f" ORDER BY {self.ordering.clause(f'{k}.')}"
         )
 
     def _gathered(self, scope: Scope, cursor: Cursor | None) -> str:
@@ -127,12 +188,12 @@ class Plan:
 
     def _rows(self, scope: Scope) -> tuple[str, str]:
         """(alias of resource, FROM and WHERE) of all matches: the driver's keys looked up, or a walk."""
-        alias = scope.resource()
-        r = alias.name
-        where = " AND ".join([holds(scope, r, alias.guard, self.type, self._rest()), *self._own(scope, r)])
         if self.driver is None:
+            alias = scope.resource()
+            r = alias.name
+            where = " AND ".join([holds(scope, r, alias.guard, self.type, self._rest()), *self._own(scope, r)])
             return r, f"resource {r} WHERE {where}"
-        found = f"SELECT {r}.* FROM resource {r} WHERE {r}.key = c.key AND {where} OFFSET 0"
+        r, found = self._looked_up(scope, "c.key")
         return r, f"({self._keys(scope)} OFFSET 0) AS c CROSS JOIN LATERAL ({found}) AS {r} WHERE true"
 
     def _keys(self, scope: Scope) -> str:
@@ -164,10 +225,18 @@ class Plan:
         return [part for part in self.parts if part is not self.driver or not part.exact]
 
 
+COLUMNS: Final = ("key", "type", "id", "version", "updated", "body", "custodian", "person", "date")
+
+
 def columns(r: str) -> str:
-    return ", ".join(
-        f"{r}.{name}" for name in ("key", "type", "id", "version", "updated", "body", "custodian", "person", "date")
-    )
+    """What is read of a resource; `stored` makes a value of it."""
+    return ", ".join(f"{r}.{name}" for name in COLUMNS)
+
+
+def stored(row: Sequence[Any]) -> Stored:
+    """The resource in a row that starts with `columns`."""
+    _, number, identifier, version, updated, body, custodian, person = row[:8]
+    return Stored(TYPE_NAMES[number], identifier, version, updated, body, False, person, custodian)
 
 
 def may_order(part: Compiled) -> bool:
@@ -199,8 +268,9 @@ def settled(plan: Plan) -> Plan | None:
 def chosen(plan: Plan, counts: Sequence[int]) -> Plan:
     """The plan driven by the rarest candidate, or where all are frequent by a token's order, or by a walk."""
     found = plan.candidates()
-    rarest = min(range(len(found)), key=lambda i: (counts[i], found[i].rank))
-    if counts[rarest] <= PROBE:
+    costs = [count * (HEAD if part.heads else 1) for part, count in zip(found, counts, strict=True)]
+    rarest = min(range(len(found)), key=lambda i: (costs[i], found[i].rank))
+    if counts[rarest] <= PROBE and costs[rarest] <= PROBE * HEAD // 2:
         return replace(plan, driver=found[rarest])
     tokens = [part for part in found if may_order(part)]
     return replace(plan, driver=min(tokens, key=lambda part: len(part.tokens)) if tokens else None)

@@ -109,21 +109,21 @@ def number_where(low: str, high: str, value: float, ends: tuple[float, float], p
 
 
 def quantity_wheres(q: str, value: NumberValue, bind: Bind) -> list[str]:
-    """The ways a row of `quantity` may satisfy a value: in the unit written, and in canonical units."""
+    """The ways a row of `quantity` may satisfy a value: in canonical units, or where UCUM does not know the unit, in
+    the unit written."""
 
     def written() -> str:
         return number_where(f"{q}.low", f"{q}.high", value.value, (value.low, value.high), value.prefix, bind)
 
     if value.code is None:
         return [written()]
-    units = unit_hashes(value.system or None, value.code)
-    found = [f"{q}.unit = ANY({bind(units)}::bigint[]) AND {written()}"]
     unit, point, _ = canonical_bounds(value.value, value.value, value.system or "", value.code)
-    if unit:
-        _, low, high = canonical_bounds(value.low, value.high, value.system or "", value.code)
-        ranged = number_where(f"{q}.canonical_low", f"{q}.canonical_high", point, (low, high), value.prefix, bind)
-        found.append(f"{q}.canonical = {bind(unit)} AND {q}.canonical <> 0 AND {ranged}")
-    return found
+    if not unit:
+        units = unit_hashes(value.system or None, value.code)
+        return [f"{q}.unit = ANY({bind(units)}::bigint[]) AND {written()}"]
+    _, low, high = canonical_bounds(value.low, value.high, value.system or "", value.code)
+    ranged = number_where(f"{q}.canonical_low", f"{q}.canonical_high", point, (low, high), value.prefix, bind)
+    return [f"{q}.canonical = {bind(unit)} AND {q}.canonical <> 0 AND {ranged}"]
 
 
 def string_where(s: str, text: str, modifier: str | None, bind: Bind) -> str:
