@@ -1,0 +1,173 @@
+"""The patient's record by date, across institutions; a laboratory report; a document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from xinglin.access.principal import Role
+from xinglin.access.records import Records
+from xinglin.core.schema.decode import parse
+from xinglin.kernel.errors import NotFound
+from xinglin.ui.formats import reference_range
+from xinglin.ui.i18n import _, ngettext
+from xinglin.ui.parts import Column
+from xinglin.ui.preferences import same_page
+from xinglin.ui.templating import SECURITY_HEADERS
+from xinglin.web.chart.documents import attachment_of, content_of
+from xinglin.web.chart.gather import gather
+from xinglin.web.chart.timeline import KINDS, TYPES, Dated, chosen, entries, kind_of
+from xinglin.web.chart.trends import code_of, flag_of, range_of
+from xinglin.web.chart.words import Resource, date_of, label, value_of
+from xinglin.web.guards import institutions, page, principal, records, signed_in
+
+PER_PAGE: Final = 25
+Option = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One page of a list: its part, and the addresses of the neighbours ("" where there is none)."""
+
+    items: Sequence[Dated]
+    previous: str
+    next: str
+    summary: str
+
+
+@signed_in(Role.PATIENT)
+async def timeline_page(request: Request) -> Response:
+    known = institutions(request)
+    gathered = await gather(records(request), principal(request).patients, TYPES, known.named)
+    asked = {name: request.query_params.get(name, "")[:80] for name in ("kind", "institution", "year")}
+    found = chosen(gathered.items, **asked)
+    shown = page_of(request, found)
+    return page(
+        request,
+        "web/templates/portal/record.html",
+        current="/me/record",
+        entries=entries(shown.items, _href),
+        shown=shown,
+        asked=asked,
+        options=_options(gathered.items),
+        complete=gathered.complete,
+    )
+
+
+def page_of(request: Request, found: Sequence[Dated]) -> Slice:
+    """The page of the list that `page` in the address asks for; the nearest one where it asks for none that exists."""
+    asked = request.query_params.get("page", "1")
+    last = max(1, -(-len(found) // PER_PAGE))
+    number = min(max(int(asked), 1), last) if asked.isdecimal() and len(asked) < 6 else 1
+    start = (number - 1) * PER_PAGE
+    count = ngettext("%(count)s entry", "%(count)s entries", len(found)) % {"count": len(found)}
+    where = _("page %(page)s of %(pages)s") % {"page": number, "pages": last}
+    return Slice(
+        found[start : start + PER_PAGE],
+        same_page(request, page=str(number - 1)) if number > 1 else "",
+        same_page(request, page=str(number + 1)) if number < last else "",
+        f"{count} · {where}" if last > 1 else count,
+    )
+
+
+def _options(items: Sequence[Dated]) -> Mapping[str, list[Option]]:
+    """What each filter can be: only what the record has."""
+    kinds = {item.kind.code for item in items}
+    places = {item.institution: item.institution_name for item in items if item.institution}
+    years = sorted({item.year for item in items if item.year}, reverse=True)
+    return {
+        "kind": [(kind.code, _(kind.name)) for kind in KINDS if kind.code in kinds],
+        "institution": sorted(places.items(), key=lambda place: place[1]),
+        "year": [(year, year) for year in years],
+    }
+
+
+def _href(resource: Resource) -> str:
+    pages = {"DiagnosticReport": "/me/reports/", "DocumentReference": "/me/documents/"}
+    start = pages.get(resource["resourceType"])
+    return f"{start}{resource['id']}" if start else ""
+
+
+# a report -------------------------------------------------------------------------------------------------------
+
+
+@signed_in(Role.PATIENT)
+async def report_page(request: Request) -> Response:
+    gate, known = records(request), institutions(request)
+    stored = await gate.read("DiagnosticReport", request.path_params["report"])
+    report = parse(stored.body)
+    results = await results_of(gate, report)
+    return page(
+        request,
+        "web/templates/portal/report.html",
+        current="/me/record",
+        title=label(report.get("code")) or _(kind_of(report).name),
+        when=date_of(report),
+        institution=known.named(stored.custodian)[1],
+        conclusion=str(report.get("conclusion", "")),
+        columns=result_columns(),
+        rows=[result_row(result) for result in results],
+    )
+
+
+async def results_of(gate: Records, report: Resource) -> list[dict[str, Any]]:
+    """The observations of a report, in the report's order, as far as they may be seen."""
+    references = [str(result.get("reference", "")) for result in report.get("result", ())]
+    ids = [reference.removeprefix("Observation/") for reference in references if reference.startswith("Observation/")]
+    found = {stored.id: parse(stored.body) for stored in await gate.visible_of("Observation", ids[:200])}
+    return [found[id] for id in ids if id in found]
+
+
+def result_columns() -> tuple[Column, ...]:
+    return (
+        Column("name", _("Test"), "main"),
+        Column("value", _("Result"), "number"),
+        Column("range", _("Reference"), "number"),
+    )
+
+
+def result_row(result: Resource) -> dict[str, str]:
+    low, high = range_of(result)
+    trend = f"/me/trends/{code_of(result)}" if "valueQuantity" in result else ""
+    return {
+        "name": label(result.get("code")),
+        "value": value_of(result),
+        "flag": flag_of(result),
+        "range": reference_range(low, high),
+        "href": trend,
+    }
+
+
+# a document -----------------------------------------------------------------------------------------------------
+
+
+@signed_in(Role.PATIENT)
+async def document_page(request: Request) -> Response:
+    """The document's text, made safe; any other content as a download (`?download`)."""
+    gate, known = records(request), institutions(request)
+    stored = await gate.read("DocumentReference", request.path_params["document"])
+    document = parse(stored.body)
+    attachment = attachment_of(document)
+    url = str(attachment.get("url", ""))
+    holder = attachment
+    if url.startswith("Binary/"):
+        holder = parse((await gate.read("Binary", url.removeprefix("Binary/"))).body)
+    content = content_of(holder)
+    if "download" in request.query_params:
+        if not content.data:
+            raise NotFound("There is no such page.", remedy="Go back, or start from home.")
+        headers = {**SECURITY_HEADERS, "content-disposition": "attachment"}
+        return Response(content.data, media_type="application/octet-stream", headers=headers)
+    return page(
+        request,
+        "web/templates/portal/document.html",
+        current="/me/record",
+        title=str(attachment.get("title") or label(document.get("type")) or _("Document")),
+        when=date_of(document),
+        institution=known.named(stored.custodian)[1],
+        content=content,
+    )

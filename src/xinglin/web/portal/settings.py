@@ -1,0 +1,135 @@
+"""Settings of whoever signed in: language and view, devices that are signed in, the password."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from xinglin.access.identity import TooManySignIns, cookie_name, cookie_settings, sessions, sign_in
+from xinglin.access.identity.accounts import set_password
+from xinglin.access.identity.passwords import SHORTEST
+from xinglin.kernel.errors import Unauthenticated, Unprocessable
+from xinglin.ui import forms
+from xinglin.ui.i18n import LANGUAGES, N_, _
+from xinglin.ui.templating import render
+from xinglin.web.guards import house, principal, see_other, signed_in
+from xinglin.web.problems import sentences
+from xinglin.web.shells import home_of, shell
+
+PAGE: Final = "web/templates/portal/settings.html"
+
+
+@dataclass(frozen=True)
+class NewPassword:
+    current: str = forms.secret(N_("Current password"), missing=N_("Enter your current password"), max_length=256)
+    new: str = forms.secret(
+        N_("New password"),
+        missing=N_("Enter a new password"),
+        hint=N_("8 characters or more. Several words are easier to remember than signs."),
+        max_length=256,
+    )
+    again: str = forms.secret(N_("New password again"), missing=N_("Enter the new password again"), max_length=256)
+
+
+@dataclass(frozen=True)
+class End:
+    """A session to end; all others where none is named."""
+
+    session: str = forms.text(N_("Session"), required=False, default="", max_length=64)
+
+
+def routes() -> list[BaseRoute]:
+    """The same pages under the patient's and the staff's addresses."""
+    return [
+        route
+        for start in ("/me", "/work")
+        for route in (
+            Route(f"{start}/settings", settings_page),
+            Route(f"{start}/settings/password", password_action, methods=["POST"]),
+            Route(f"{start}/settings/sessions", end_action, methods=["POST"]),
+        )
+    ]
+
+
+@signed_in()
+async def settings_page(request: Request) -> Response:
+    return await _page(request, forms.blank(NewPassword))
+
+
+async def _page(request: Request, form: forms.Form[NewPassword], status: int = 200) -> Response:
+    address = _address(request)
+    idle = request.app.state.doorkeeper.idle
+    return render(
+        request,
+        PAGE,
+        status=status,
+        shell=shell(request, address),
+        address=address,
+        form=form,
+        languages=list(LANGUAGES.items()),
+        sessions=await sessions.own(house(request).database, principal(request).login, idle=idle),
+        own=request.state.session.id,
+        done=request.query_params.get("done", ""),
+    )
+
+
+def _address(request: Request) -> str:
+    return f"{home_of(principal(request).role)}/settings"
+
+
+@signed_in()
+async def password_action(request: Request) -> Response:
+    """The current password is asked again, under the same brake as a sign-in; other devices are signed out."""
+    form = await forms.read(request, NewPassword)
+    if form.value is not None:
+        form = _checked(form, form.value)
+    if form.value is None:
+        return await _page(request, form, 422)
+    database, login = house(request).database, principal(request).login
+    address, agent = _whence(request)
+    try:
+        await sign_in(database, login, form.value.current, address, agent=agent)
+    except Unauthenticated:
+        return await _page(request, form.refuse(current=_("This is not your current password.")), 422)
+    except TooManySignIns as problem:
+        return await _page(request, form.refuse(current=sentences(problem)[0]), 429)
+    try:
+        await set_password(database, login, form.value.new)
+    except Unprocessable as problem:
+        return await _page(request, form.refuse(new=sentences(problem)[0]), 422)
+    secret, _session = await sign_in(database, login, form.value.new, address, agent=agent)
+    response = see_other(f"{_address(request)}?done=password")
+    secure = request.app.state.settings.cookies_secure
+    response.set_cookie(cookie_name(secure), secret, **cookie_settings(secure))
+    return response
+
+
+def _checked(form: forms.Form[NewPassword], wanted: NewPassword) -> forms.Form[NewPassword]:
+    if len(wanted.new) < SHORTEST:
+        return form.refuse(new=_("The new password must have %(count)s characters or more") % {"count": SHORTEST})
+    if wanted.new != wanted.again:
+        return form.refuse(again=_("The two new passwords differ"))
+    return form
+
+
+def _whence(request: Request) -> tuple[str, str]:
+    """Address and browser, as the list of devices names them."""
+    return request.client.host if request.client else "", request.headers.get("user-agent", "")
+
+
+@signed_in()
+async def end_action(request: Request) -> Response:
+    """End one session of this account, or all but this one."""
+    form = await forms.read(request, End)
+    database, login = house(request).database, principal(request).login
+    named = form.value.session if form.value else ""
+    idle = request.app.state.doorkeeper.idle
+    ending = [named] if named else [one.id for one in await sessions.own(database, login, idle=idle)]
+    for session_id in ending:
+        if session_id != request.state.session.id:
+            await sessions.end(database, login, session_id)
+    return see_other(f"{_address(request)}?done=ended")

@@ -1,0 +1,83 @@
+"""Words that pages of patients and of staff share: parts of the record, accesses, purposes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from xinglin.access.categories import Category, categories, classify
+from xinglin.access.sharing import EMERGENCY_REASONS
+from xinglin.kernel import clock
+from xinglin.ui.i18n import N_, _, language, zone
+
+INTERACTIONS: Final = {
+    "read": N_("Opened"),
+    "vread": N_("Opened an earlier version"),
+    "history": N_("Opened the history"),
+    "search": N_("Looked through"),
+    "create": N_("Added"),
+    "update": N_("Changed"),
+    "delete": N_("Deleted"),
+    "transaction": N_("Added or changed several entries"),
+    "break-glass": N_("Opened everything in an emergency"),
+}
+PURPOSES: Final = {
+    "TREAT": N_("Treatment"),
+    "HPAYMT": N_("Payment"),
+    "HOPERAT": N_("Running the institution"),
+    "HRESCH": N_("Research"),
+    "PUBHLTH": N_("Public health"),
+    "BTG": N_("Emergency"),
+    "PATRQT": N_("At the person's own request"),
+    "HSYSADMIN": N_("Running the system"),
+}
+
+
+def category_name(category: Category) -> str:
+    """The category's or label's name in the reader's language."""
+    return category.en if language() == "en" else category.zh
+
+
+def listed(names: Iterable[str]) -> str:
+    """Visits, medicines · 就诊记录、用药."""
+    return (", " if language() == "en" else "、").join(names)
+
+
+def category_names(chosen: Sequence[Category]) -> str:
+    """Names of categories in one line; one word where they are all there are."""
+    if {category.code for category in chosen} >= {category.code for category in categories()}:
+        return _("all of it")
+    return listed(category_name(category) for category in chosen)
+
+
+def interaction(name: str) -> str:
+    """What was done, as one word or two."""
+    return _(INTERACTIONS[name]) if name in INTERACTIONS else name
+
+
+def purpose(code: str) -> str:
+    """What for, of a purpose-of-use code."""
+    return _(PURPOSES[code]) if code in PURPOSES else code
+
+
+def kind_of_target(target: str) -> str:
+    """The part of the record that an audited target names: `Observation?code` -> vital signs; "" for all or several."""
+    type_name = target.partition("?")[0].partition("/")[0]
+    if not type_name.isalpha() or target.startswith("Bundle of"):
+        return ""
+    bits = classify({"resourceType": type_name})
+    return next((category_name(category) for category in categories() if category.bit & bits), "")
+
+
+def emergency_reason(why: str) -> str:
+    """The reason of an emergency access in the reader's language, with the words that were written."""
+    code, _colon, words = why.partition(": ")
+    if code not in EMERGENCY_REASONS:
+        return why
+    zh, en = EMERGENCY_REASONS[code]
+    return _("%(reason)s (%(words)s)") % {"reason": en if language() == "en" else zh, "words": words}
+
+
+def today() -> str:
+    """The day in the clinic's zone, as an ISO date."""
+    return clock.now().astimezone(zone()).date().isoformat()
