@@ -24,7 +24,7 @@ def page_token(cursor: Cursor, total: int | None, secret: bytes, context: str) -
 def read_page_token(text: str, secret: bytes, context: str) -> tuple[Cursor, int | None]:
     """(cursor, total of the first page). Raises Invalid for a token that is not of this query and principal."""
     try:
-        raw = base64.urlsafe_b64decode(text.encode() + b"=" * (-len(text) % 4))
+        raw = base64.b64decode(text.encode() + b"=" * (-len(text) % 4), b"-_", validate=True)
     except (ValueError, binascii.Error):
         raw = b""
     signature, payload = raw[:_SIGNATURE], raw[_SIGNATURE:]

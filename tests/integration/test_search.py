@@ -1,0 +1,162 @@
+"""Searches against PostgreSQL beyond what the twin compares: page links, terminologies, timeouts, whole systems."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import asyncpg
+import orjson
+import pytest
+
+from xinglin.core.schema.definitions import SearchParameterDef
+from xinglin.core.search.execute import SearchResult, search
+from xinglin.core.search.extract import extract
+from xinglin.core.search.parameters import REGISTRY
+from xinglin.core.search.parse import parse
+from xinglin.core.store.keys import TYPE_NUMBERS, key_of
+from xinglin.core.store.visibility import UNRESTRICTED
+from xinglin.kernel.errors import Invalid, TooCostly
+
+NOW = 1_735_689_600_000_000
+
+
+async def store(connection: asyncpg.Connection, *resources: dict[str, Any]) -> None:
+    for number, resource in enumerate(resources):
+        rows, key, id_ = extract(resource), key_of(resource["resourceType"], resource["id"]), resource["id"]
+        head = (key, TYPE_NUMBERS[resource["resourceType"]], 1, False, rows.person, 0, 1)
+        record = (*head, rows.date, rows.date_end, NOW + number, rows.present, id_, orjson.dumps(resource))
+        await connection.copy_records_to_table("resource", records=[record])
+        tokens = [(hashed, rows.person, rows.date, key, system, 0) for hashed, system in rows.tokens]
+        await connection.copy_records_to_table("token", records=tokens)
+        for table in ("string", "moment", "quantity"):
+            found = {"string": rows.strings, "moment": rows.moments, "quantity": rows.quantities}[table]
+            await connection.copy_records_to_table(table, records=[(*row, key, rows.person) for row in found])
+
+
+def patient(id_: str, **parts: Any) -> dict[str, Any]:
+    return {"resourceType": "Patient", "id": id_, **parts}
+
+
+@pytest.fixture
+async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    opened = await asyncpg.connect(database_url)
+    yield opened
+    await opened.close()
+
+
+async def ask(connection: asyncpg.Connection, text: str, type_name: str | None, **options: Any) -> SearchResult:
+    return await search(connection, parse(text, type_name), UNRESTRICTED, now=NOW, secret=b"s", **options)
+
+
+def ids(result: SearchResult) -> list[str]:
+    return [match.id for match in result.matches]
+
+
+async def test_pages_stay_whole_while_others_write(connection: asyncpg.Connection) -> None:
+    await store(connection, *(patient(f"p{number:02}") for number in range(0, 20, 2)))
+    first = await ask(connection, "_sort=_id&_count=4", "Patient")
+    await store(connection, patient("p01"), patient("p09"))
+    await connection.execute("DELETE FROM resource WHERE id = 'p06'")
+    query = replace(parse("_sort=_id&_count=100", "Patient"), page=first.next)
+    rest = await search(connection, query, UNRESTRICTED, now=NOW, secret=b"s")
+    assert ids(first) == ["p00", "p02", "p04", "p06"]
+    assert ids(rest) == ["p08", "p09", "p10", "p12", "p14", "p16", "p18"]
+
+
+@pytest.mark.parametrize("tampered", ["AAAA", "é", "x" * 500])
+async def test_a_page_link_of_another_search_is_refused(connection: asyncpg.Connection, tampered: str) -> None:
+    await store(connection, patient("a"), patient("b"))
+    first = await ask(connection, "_count=1", "Patient", context="alice")
+    assert first.next
+    for page, context in ((first.next, "bob"), (tampered + first.next, "alice"), (first.next[:-3], "alice")):
+        query = replace(parse("_count=1", "Patient"), page=page)
+        with pytest.raises(Invalid, match="page link"):
+            await search(connection, query, UNRESTRICTED, now=NOW, secret=b"s", context=context)
+
+
+class Colours:
+    """A terminology of one value set and a two-level hierarchy."""
+
+    async def codes(self, value_set: str) -> Sequence[tuple[str, str]]:
+        return [("urn:c", "red"), ("urn:c", "blue")] if value_set == "http://colours" else []
+
+    async def above(self, system: str | None, code: str) -> Sequence[tuple[str, str]]:
+        return [("urn:c", code), ("urn:c", "colour")]
+
+    async def below(self, system: str | None, code: str) -> Sequence[tuple[str, str]]:
+        return [("urn:c", "colour"), ("urn:c", "red"), ("urn:c", "blue")] if code == "colour" else [("urn:c", code)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("code:in=http://colours", {"red", "blue"}),
+        ("code:not-in=http://colours", {"colour", "other", "none"}),
+        ("code:below=urn:c|colour", {"red", "blue", "colour"}),
+        ("code:above=urn:c|red", {"red", "colour"}),
+        ('_filter=code in "http://colours" and not(code eq "red")', {"blue"}),
+    ],
+)
+async def test_value_sets_stand_for_their_codes(connection: asyncpg.Connection, text: str, expected: set[str]) -> None:
+    for code, system in (
+        ("red", "urn:c"),
+        ("blue", "urn:c"),
+        ("colour", "urn:c"),
+        ("other", "urn:c"),
+        ("none", "urn:x"),
+    ):
+        coding = {"system": system, "code": "red" if code == "none" else code}
+        await store(connection, {"resourceType": "Condition", "id": code, "code": {"coding": [coding]}})
+    assert set(ids(await ask(connection, text, "Condition", terminology=Colours()))) == expected
+    with pytest.raises(Invalid, match="terminology"):
+        await ask(connection, text, "Condition")
+
+
+async def test_a_search_of_the_whole_system(connection: asyncpg.Connection) -> None:
+    tag = {"tag": [{"code": "t"}]}
+    basic = {"resourceType": "Basic", "id": "b", "meta": tag, "subject": {"reference": "Patient/p"}}
+    await store(connection, patient("p", meta=tag), basic, patient("q"))
+    assert {m.reference for m in (await ask(connection, "_tag=t", None)).matches} == {"Patient/p", "Basic/b"}
+    assert {m.reference for m in (await ask(connection, "_id=p", None)).matches} == {"Patient/p"}
+    newest = await ask(connection, "_sort=-_lastUpdated&_count=2&_type=Patient,Basic&_total=accurate", None)
+    assert [m.reference for m in newest.matches] == ["Patient/q", "Basic/b"] and newest.total == 3
+    whole = await search(connection, parse("", None, within=("Patient", "p")), UNRESTRICTED, now=NOW)
+    assert {m.reference for m in whole.matches} == {"Patient/p", "Basic/b"}
+
+
+async def test_what_takes_too_long_says_which_part(connection: asyncpg.Connection) -> None:
+    await store(connection, *(patient(f"p{number}", name=[{"family": "a"}]) for number in range(3)))
+    await connection.execute(
+        "ALTER TABLE string RENAME TO strings;"
+        "CREATE VIEW string AS SELECT path, value || pg_sleep(1) AS value, exact, key, person FROM strings"
+    )
+    await connection.execute("SET statement_timeout = 200")
+    with pytest.raises(TooCostly, match="name"):
+        await ask(connection, "name:contains=a&gender:missing=true", "Patient")
+
+
+async def test_a_parameter_posted_at_run_time(connection: asyncpg.Connection) -> None:
+    definition = SearchParameterDef(
+        "urn:eye", "eye", "eye", ("Patient",), "token", "Patient.extension('urn:eye').value", (), (), (), (), True, True
+    )
+    REGISTRY.register(definition)
+    try:
+        assert REGISTRY.pending() == {"urn:eye"}
+        await store(connection, patient("a", extension=[{"url": "urn:eye", "valueCode": "blue"}]), patient("b"))
+        assert ids(await ask(connection, "eye=blue", "Patient")) == ["a"]
+        assert ids(await ask(connection, "eye:missing=true", "Patient")) == ["b"]
+        REGISTRY.mark_ready("urn:eye")
+        assert not REGISTRY.pending()
+    finally:
+        REGISTRY.remove("urn:eye")
+    with pytest.raises(Invalid, match="no branch"):
+        REGISTRY.register(replace(definition, expression="Observation.code"))
+
+
+async def test_estimates_and_counts(connection: asyncpg.Connection) -> None:
+    await store(connection, *(patient(f"p{number}", active=True) for number in range(5)))
+    assert (await ask(connection, "_summary=count&active=true", "Patient")).total == 5
+    assert (await ask(connection, "_total=estimate&_count=2", "Patient")).total == 5
+    assert (await ask(connection, "_count=2", "Patient")).total is None
