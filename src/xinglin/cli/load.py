@@ -27,6 +27,7 @@ from xinglin.kernel.errors import Invalid
 
 EXAMPLE = "Example:  xinglin load exports/ --custodian county-hospital --custodian-name 县人民医院"
 DEFAULT_CUSTODIAN = "this-institution"
+MAX_MB = 32  # a document takes some fifteen times its size while it is stored: together below 1 GiB
 ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 PLAIN_SECONDS = 10  # between lines of progress where there is no terminal
 
@@ -38,7 +39,7 @@ def load(
     ] = DEFAULT_CUSTODIAN,
     custodian_name: Annotated[str | None, typer.Option(help="Name of that Organization if it is created.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, max=64, help="Worker processes; one per core if unset.")] = None,
-    max_mb: Annotated[int | None, typer.Option(min=1, help="Largest line or document, in MiB.")] = None,
+    max_mb: Annotated[int, typer.Option(min=1, max=2048, help="Largest line or document, in MiB.")] = MAX_MB,
     home: Annotated[Path | None, typer.Option(help="Folder of the embedded database.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")] = False,
 ) -> None:
@@ -48,8 +49,8 @@ def load(
     """
     if not ID.fullmatch(custodian):
         raise Invalid(f"--custodian {custodian!r} is not a FHIR id.", remedy="Up to 64 letters, digits, - and dots.")
-    settings = console.settings_with(home=home, max_body_mb=max_mb)
-    reader = Reader(find(paths), custodian, settings.max_body_mb << 20)
+    settings = console.settings_with(home=home)
+    reader = Reader(find(paths), custodian, max_mb << 20)
     started = time.monotonic()
     with serving(settings) as url:
         asyncio.run(bring_up_to_date(url))
@@ -144,7 +145,7 @@ def _summary(report: Report, seconds: float) -> Iterator[str]:
             yield f"{word.capitalize()} {counts.total():,}: {parts}"
     yield f"{report.resources:,} resources in {seconds:.1f} s."
     if report.refused_total:
-        yield f"Refused {report.refused_resources:,} resources for {report.refused_total:,} reasons, named above."
+        yield f"Refusals, named above: {report.refused_total:,}. Resources not stored with them: {report.refused_resources:,}."
 
 
 async def _refresh_statistics(url: str) -> None:

@@ -26,7 +26,7 @@ from xinglin.kernel.config import Settings
 from xinglin.kernel.errors import Problem
 
 WAITING = 2
-IN_FLIGHT = 64 << 20
+IN_FLIGHT = 32 << 20
 
 
 @dataclass(slots=True)
