@@ -29,6 +29,7 @@ from xinglin.kernel.errors import Conflict, Invalid, NotFound, PreconditionFaile
 
 ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 NOBODY: Final = 0
+_NODES: Final = frozenset({dict, list})
 URI_ELEMENTS: Final = frozenset({"url", "uri", "valueUri", "valueUrl", "valueUuid", "valueOid"})
 
 Search = Callable[[Connection, str, str], Awaitable[list[Stored]]]
@@ -133,10 +134,9 @@ class Writing:
         targets = {plan.write.full_url: f"{plan.write.type}/{plan.id}" for plan in planned if plan.write.full_url}
         for number, plan in enumerate(planned):
             if plan.write.resource is not None and not plan.settled:
-                references: list[tuple[dict[str, Any], str]] = []
-                _collect(plan.write.resource, plan.write.type, targets, references)
-                for holder, place in references:
-                    holder["reference"] = await self._target(holder["reference"], f"Bundle.entry[{number}].{place}")
+                for holder in _collect(plan.write.resource, targets):
+                    place = _place(plan.write.resource, holder, f"Bundle.entry[{number}].{plan.write.type}")
+                    holder["reference"] = await self._target(holder["reference"], place or "")
 
     async def _target(self, reference: str, place: str) -> str:
         if reference.startswith("urn:"):
@@ -285,24 +285,42 @@ def _refuse_repeated(acting: Sequence[Planned]) -> None:
         seen[plan.key] = number
 
 
-def _collect(node: Any, place: str, targets: dict[str, str], unresolved: list[tuple[dict[str, Any], str]]) -> None:
-    """Rewrite what points to an entry of the same call; gather the references that still need an answer."""
-    if isinstance(node, dict):
+def _collect(resource: dict[str, Any], targets: dict[str, str]) -> list[dict[str, Any]]:
+    """Rewrite what points to an entry of the same call; gather what holds a reference that still needs an answer."""
+    unresolved: list[dict[str, Any]] = []
+    waiting: list[Any] = [resource]
+    while waiting:  # every element of everything that is stored passes here: a loop, and exact types
+        node = waiting.pop()
+        if type(node) is list:
+            waiting += [item for item in node if type(item) in _NODES]
+            continue
         for name, value in node.items():
-            if isinstance(value, str):
-                if name == "reference":
-                    if value in targets:
-                        node[name] = targets[value]
-                    elif value.startswith("urn:") or "?" in value:
-                        unresolved.append((node, place))
-                elif name in URI_ELEMENTS and value in targets:
+            kind = type(value)
+            if kind in _NODES:
+                waiting.append(value)
+            elif kind is not str:
+                continue
+            elif name == "reference":
+                if value in targets:
                     node[name] = targets[value]
-            elif isinstance(value, dict | list):
-                _collect(value, f"{place}.{name}", targets, unresolved)
+                elif value.startswith("urn:") or "?" in value:
+                    unresolved.append(node)
+            elif name in URI_ELEMENTS and value in targets:
+                node[name] = targets[value]
+    return unresolved
+
+
+def _place(node: Any, wanted: dict[str, Any], place: str) -> str | None:
+    """Where in the resource a part of it stands, as FHIRPath."""
+    if node is wanted:
+        return place
+    if isinstance(node, dict):
+        below = [(f"{place}.{name}", value) for name, value in node.items()]
+    elif isinstance(node, list):
+        below = [(f"{place}[{number}]", value) for number, value in enumerate(node)]
     else:
-        for number, item in enumerate(node):
-            if isinstance(item, dict | list):
-                _collect(item, f"{place}[{number}]", targets, unresolved)
+        return None
+    return next((found for where, value in below if (found := _place(value, wanted, where))), None)
 
 
 def _check_version(write: Write, current: Current | None) -> None:

@@ -145,7 +145,8 @@ def _summary(report: Report, seconds: float) -> Iterator[str]:
             yield f"{word.capitalize()} {counts.total():,}: {parts}"
     yield f"{report.resources:,} resources in {seconds:.1f} s."
     if report.refused_total:
-        yield f"Refusals, named above: {report.refused_total:,}. Resources not stored with them: {report.refused_resources:,}."
+        yield f"Refusals, named above: {report.refused_total:,}."
+        yield f"Resources not stored with them: {report.refused_resources:,}."
 
 
 async def _refresh_statistics(url: str) -> None:
