@@ -277,10 +277,15 @@ def pick(names: list[str], value: st.SearchStrategy[str]) -> st.SearchStrategy[t
 
 missing = st.sampled_from(["true", "false"])
 FILTERS = {
-    "Patient": ['name sw "a"', 'gender eq "male" and not(active eq "true")', 'birthdate ge 2024-02 or name co "王"',
-                'general-practitioner[name eq "ann"].identifier pr true', 'birthdate po 2024-02'],
+    "Patient": [
+        'name sw "a"',
+        'gender eq "male" and not(active eq "true")',
+        'birthdate ge 2024-02 or name co "王"',
+        'general-practitioner[name eq "ann"].identifier pr true',
+        "birthdate po 2024-02",
+    ],
     "Observation": ['code eq "a" or value-quantity gt 5', 'subject:Patient.name sw "a"', 'status ne "final"'],
-}  # fmt: skip
+}
 
 CONDITIONS: dict[str, st.SearchStrategy[tuple[str, str]]] = {
     "Patient": st.one_of(
@@ -288,12 +293,18 @@ CONDITIONS: dict[str, st.SearchStrategy[tuple[str, str]]] = {
         pick(["identifier", "gender:not", "gender", "telecom", "phone", "_tag", "identifier:not", "active"], token),
         pick(["gender"], st.sampled_from(["male", "http://hl7.org/fhir/administrative-gender|male"])),
         pick(["active"], st.sampled_from(["true", "false"])),
-        pick(["identifier:of-type"], st.builds(lambda s, c, v: f"{s or ''}|{escape(c)}|{escape(v)}", systems, codes, codes)),
+        pick(
+            ["identifier:of-type"],
+            st.builds(lambda s, c, v: f"{s or ''}|{escape(c)}|{escape(v)}", systems, codes, codes),
+        ),
         pick(["birthdate", "_lastUpdated"], date),
         pick(["general-practitioner"], st.sampled_from(["Practitioner/1", "1", "Organization/2"])),
         pick(["general-practitioner:identifier"], token),
         pick(["general-practitioner.name", "general-practitioner:Practitioner.name"], text),
-        pick(["_has:Observation:patient:code", "_has:Observation:performer:code", "_has:Observation:subject:status"], token),
+        pick(
+            ["_has:Observation:patient:code", "_has:Observation:performer:code", "_has:Observation:subject:status"],
+            token,
+        ),
         pick(["_has:Encounter:patient:_has:Observation:encounter:code"], token),
         pick(["_has:Appointment:patient:date"], date),
         st.tuples(st.sampled_from(["name:missing", "birthdate:missing", "general-practitioner:missing"]), missing),
@@ -318,28 +329,54 @@ CONDITIONS: dict[str, st.SearchStrategy[tuple[str, str]]] = {
         pick(["patient.birthdate", "encounter.date"], date),
         pick(["patient.general-practitioner.name", "encounter.participant:Practitioner.name"], text),
         pick(["encounter:Encounter._has:Observation:encounter:code", "has-member.code"], token),
-        st.tuples(st.sampled_from(["date:missing", "patient:missing", "value-quantity:missing", "code-value-quantity:missing",
-                                   "performer:missing", "value-concept:missing"]), missing),
+        st.tuples(
+            st.sampled_from(
+                [
+                    "date:missing",
+                    "patient:missing",
+                    "value-quantity:missing",
+                    "code-value-quantity:missing",
+                    "performer:missing",
+                    "value-concept:missing",
+                ]
+            ),
+            missing,
+        ),
         pick(["value-string", "value-string:contains"], text),
         st.sampled_from(FILTERS["Observation"]).map(lambda f: ("_filter", f)),
     ),
     "Encounter": st.one_of(
-        pick(["date"], date), pick(["class"], token), pick(["practitioner.name", "participant:Practitioner.name"], text),
-        pick(["part-of.date"], date), pick(["patient"], patient), pick(["_has:Observation:encounter:date"], date),
+        pick(["date"], date),
+        pick(["class"], token),
+        pick(["practitioner.name", "participant:Practitioner.name"], text),
+        pick(["part-of.date"], date),
+        pick(["patient"], patient),
+        pick(["_has:Observation:encounter:date"], date),
     ),
-    "Practitioner": st.one_of(pick(["_has:Encounter:practitioner:class"], token), pick(["name"], text),
-                              pick(["_has:Patient:general-practitioner:name"], text)),
-    "Questionnaire": st.one_of(pick(["url", "url:below", "url:above"], st.sampled_from(["http://q", "http://q/1", "http://q/1/2"])),
-                               pick(["_has:QuestionnaireResponse:questionnaire:patient"], patient), pick(["title"], text)),
+    "Practitioner": st.one_of(
+        pick(["_has:Encounter:practitioner:class"], token),
+        pick(["name"], text),
+        pick(["_has:Patient:general-practitioner:name"], text),
+    ),
+    "Questionnaire": st.one_of(
+        pick(["url", "url:below", "url:above"], st.sampled_from(["http://q", "http://q/1", "http://q/1/2"])),
+        pick(["_has:QuestionnaireResponse:questionnaire:patient"], patient),
+        pick(["title"], text),
+    ),
     "QuestionnaireResponse": st.one_of(
         pick(["questionnaire"], st.sampled_from(["http://q/1", "http://q/1|2", "http://q/1\\|2", "Questionnaire/1"])),
-        pick(["questionnaire.title"], text), pick(["patient"], patient)),
+        pick(["questionnaire.title"], text),
+        pick(["patient"], patient),
+    ),
     "List": pick(["item"], patient),
-    "MolecularSequence": pick(["chromosome-window-coordinate"], st.builds(
-        lambda c, a, b: f"{c}${a}${b}", coded, number, number)),
-    "Appointment": st.one_of(pick(["patient", "actor"], patient), pick(["date"], date), pick(["actor:Patient.name"], text)),
+    "MolecularSequence": pick(
+        ["chromosome-window-coordinate"], st.builds(lambda c, a, b: f"{c}${a}${b}", coded, number, number)
+    ),
+    "Appointment": st.one_of(
+        pick(["patient", "actor"], patient), pick(["date"], date), pick(["actor:Patient.name"], text)
+    ),
     "RiskAssessment": st.one_of(pick(["probability"], number), pick(["patient"], patient)),
-}  # fmt: skip
+}
 
 SORTS = {
     "Patient": [
@@ -357,13 +394,23 @@ SORTS = {
     "Encounter": ["-date", "date", "class"],
 }
 INCLUDES = {
-    "Patient": ["_revinclude=Observation:patient", "_include=Patient:general-practitioner", "_revinclude:iterate=Encounter:*",
-                "_include=Patient:general-practitioner:Practitioner", "_revinclude=*"],
-    "Observation": ["_include=Observation:subject", "_include=Observation:*", "_include:iterate=Observation:has-member", "_include=*",
-                    "_include=Observation:encounter&_include:iterate=Encounter:patient"],
+    "Patient": [
+        "_revinclude=Observation:patient",
+        "_include=Patient:general-practitioner",
+        "_revinclude:iterate=Encounter:*",
+        "_include=Patient:general-practitioner:Practitioner",
+        "_revinclude=*",
+    ],
+    "Observation": [
+        "_include=Observation:subject",
+        "_include=Observation:*",
+        "_include:iterate=Observation:has-member",
+        "_include=*",
+        "_include=Observation:encounter&_include:iterate=Encounter:patient",
+    ],
     "QuestionnaireResponse": ["_include=QuestionnaireResponse:questionnaire"],
     "Questionnaire": ["_revinclude=QuestionnaireResponse:questionnaire"],
-}  # fmt: skip
+}
 
 
 Request = tuple[str, tuple[tuple[str, str], ...], tuple[str, str] | None]

@@ -9,16 +9,17 @@ from typing import Any, Final
 
 import asyncpg
 
+from xinglin.core.search.fetching import fetch
 from xinglin.core.search.includes import included
 from xinglin.core.search.ordering import Cursor
 from xinglin.core.search.pages import page_token, read_page_token
-from xinglin.core.search.plan import COLUMNS, ESTIMATE, Plan, chosen, plan_of, settled, stored
+from xinglin.core.search.plan import COLUMNS, ESTIMATE, Plan, Statement, chosen, plan_of, settled, stored
 from xinglin.core.search.query import Query, TypeQuery
 from xinglin.core.search.resolve import Terminology, resolved
 from xinglin.core.store.keys import TYPE_NUMBERS
 from xinglin.core.store.rows import Stored
 from xinglin.core.store.visibility import Visibility
-from xinglin.kernel.errors import Issue, TooCostly
+from xinglin.kernel.errors import Issue
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,14 +160,5 @@ async def _total(connection: asyncpg.Connection, plans: Sequence[Plan], limit: i
     return sum([(await _fetch(connection, plan, plan.total(limit)))[0][0] for plan in plans])
 
 
-async def _fetch(connection: asyncpg.Connection, plan: Plan, statement: tuple[str, list[object]]) -> list[Any]:
-    sql, arguments = statement
-    try:
-        rows: list[Any] = await connection.fetch(sql, *arguments)
-    except asyncpg.QueryCanceledError:
-        raise TooCostly(
-            f"The search took too long at {plan.name}.",
-            expression=plan.name,
-            remedy="Narrow it: name a patient, a code or a shorter period.",
-        ) from None
-    return rows
+async def _fetch(connection: asyncpg.Connection, plan: Plan, statement: Statement) -> list[Any]:
+    return await fetch(connection, *statement, plan.name)

@@ -11,7 +11,7 @@ MANY: Final = 2
 """`token.system` of a code that stands under several systems at one path: each then has a `system_row`."""
 
 
-@lru_cache(maxsize=262144)
+@lru_cache(maxsize=65536)
 def token_hash(path: int, code: str) -> int:
     """The row of a code at a path; its system stands beside it."""
     return hash64(f"{path}|{code}")

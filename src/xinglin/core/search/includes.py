@@ -11,6 +11,7 @@ import orjson
 
 from xinglin.core.schema.definitions import resource_types
 from xinglin.core.search.extract import references
+from xinglin.core.search.fetching import fetch
 from xinglin.core.search.parameters import REGISTRY, Parameter
 from xinglin.core.search.plan import columns, stored
 from xinglin.core.search.query import Include
@@ -134,7 +135,7 @@ class _Walker:
             f"SELECT {columns(r)} FROM ({keys} OFFSET 0) AS c CROSS JOIN LATERAL ({looked_up}) AS {r}"
             f" LIMIT {MAX_INCLUDED + len(self.seen) + 1}"
         )
-        rows = await self.connection.fetch(sql, *scope.arguments.values)
+        rows = await fetch(self.connection, sql, scope.arguments.values, "_include")
         return [(row[0], stored(row)) for row in rows]
 
 

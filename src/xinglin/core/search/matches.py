@@ -85,12 +85,16 @@ def rows_of(kind: str, paths: list[int], values: Sequence[Value], modifier: str 
 
 
 def by_id(type_name: str, values: list[TokenValue]) -> Compiled:
-    keys = [key_of(type_name, value.code or "") for value in values if not value.system]
+    ids = [value.code or "" for value in values if not value.system]
+    keys = [key_of(type_name, id_) for id_ in ids]
+
+    def same(scope: Scope, r: str) -> str:
+        return f"({r}.key = ANY({scope.bind(keys)}::bigint[]) AND {r}.id = ANY({scope.bind(ids)}::text[]))"
 
     def source(scope: Scope, person: Person) -> str:
         return f"SELECT unnest({scope.bind(keys)}::bigint[]) AS key"
 
-    return Compiled(lambda scope, r: f"{r}.key = ANY({scope.bind(keys)}::bigint[])", source, rank=0)
+    return Compiled(same, source, exact=False, rank=0)
 
 
 def by_updated(values: list[DateValue]) -> Compiled:

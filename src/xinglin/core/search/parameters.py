@@ -23,6 +23,7 @@ from xinglin.core.store.keys import hash64
 from xinglin.kernel.errors import Invalid
 
 PRESENCE_BITS: Final = 63
+MAX_EXPRESSION: Final = 4000
 
 HEADLINE_DATES: Final[dict[str, str]] = {
     "AllergyIntolerance": "date", "Appointment": "date", "AuditEvent": "date", "CarePlan": "date",
@@ -89,7 +90,6 @@ class Parameter:
     presence: int
     component_kinds: tuple[str, ...] = ()
     component_targets: tuple[tuple[str, ...], ...] = ()
-    ready: bool = True
 
     @property
     def name(self) -> str:
@@ -128,8 +128,16 @@ class Registry:
     def register(self, definition: SearchParameterDef, *, ready: bool = False) -> None:
         """Add or replace a parameter posted at run time; it is not `ready` until existing data is indexed.
 
-        Raises Invalid where the expression says nothing about its base types.
+        Raises Invalid where the expression is too long or says nothing about its base types, and for a composite
+        whose first part is no token.
         """
+        if len(definition.expression or "") > MAX_EXPRESSION:
+            raise Invalid(
+                f"The expression has more than {MAX_EXPRESSION} characters.", expression="SearchParameter.expression"
+            )
+        first = _by_url().get(definition.components[0][0]) if definition.components else None
+        if definition.components and (first is None or first.type != "token"):
+            raise Invalid("A composite's first part is a token parameter.", expression="SearchParameter.component[0]")
         for base in definition.bases:
             if base in _TYPES and not branches_for(definition.expression or "", base):
                 raise Invalid(

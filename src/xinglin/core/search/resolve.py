@@ -10,6 +10,7 @@ from typing import Protocol
 import asyncpg
 import orjson
 
+from xinglin.core.search.fetching import fetch
 from xinglin.core.search.parameters import REGISTRY
 from xinglin.core.search.query import (
     And,
@@ -112,7 +113,7 @@ class _Resolver:
         scope = Scope(self.visibility, self.now)
         r = scope.resource()
         sql = f"SELECT {r.name}.body FROM resource {r.name} WHERE {r.name}.key = ANY({scope.bind(keys)}::bigint[])"
-        rows = await self.connection.fetch(f"{sql} AND {r.guard}", *scope.arguments.values)
+        rows = await fetch(self.connection, f"{sql} AND {r.guard}", scope.arguments.values, "_list")
         ids = {id_ for row in rows for id_ in _listed(row[0], type_name)}
         return Match(REGISTRY.of_type(type_name)["_id"], tuple(TokenValue(None, id_) for id_ in sorted(ids)))
 
