@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from xinglin.access.principal import Principal
+from xinglin.access.principal import Principal, Purpose
 from xinglin.kernel import clock
 from xinglin.kernel.database import Connection, Database
 from xinglin.kernel.errors import Problem
@@ -165,6 +165,32 @@ class AccessEntry:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a reader of the log looks for: one account, only what was refused, only emergencies, a span of time.
+
+    `since` and `until` in microseconds, `until` exclusive.
+    """
+
+    login: str = ""
+    refused: bool = False
+    emergency: bool = False
+    since: int | None = None
+    until: int | None = None
+
+    def conditions(self, arguments: list[object]) -> str:
+        """AND ... of the statement; values go to the end of its arguments."""
+        found = ["outcome <> 0"] if self.refused else []
+        found += [f"purpose = '{Purpose.EMERGENCY}'"] if self.emergency else []
+        for column, value in (("login =", self.login), ("at >=", self.since), ("at <", self.until)):
+            if value not in ("", None):
+                arguments.append(value)
+                found.append(f"{column} ${len(arguments)}")
+        return "".join(f" AND {one}" for one in found)
+
+
+ANYTHING: Final = Wanted()
+
 _COLUMNS = "seq, event::text, at, person, institution, login, name, role, purpose, interaction, target, outcome, why"
 
 
@@ -175,6 +201,7 @@ async def entries(
     institution: str | None = None,
     before: int | None = None,
     count: int = 50,
+    wanted: Wanted = ANYTHING,
 ) -> list[AccessEntry]:
     """Lines, newest first: about these persons, or by this institution's people, or all."""
     arguments: list[object] = [count, before if before is not None else 2**62]
@@ -185,6 +212,7 @@ async def entries(
     elif institution is not None:
         arguments.append(institution)
         condition = "institution = $3"
+    condition += wanted.conditions(arguments)
     sql = f"SELECT {_COLUMNS} FROM audit WHERE seq < $2 AND {condition} ORDER BY seq DESC LIMIT $1"  # noqa: S608
     return [AccessEntry(*row) for row in await connection.fetch(sql, *arguments)]
 

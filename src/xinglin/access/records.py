@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, urlencode
 import asyncpg
 
 from xinglin.access import audit
-from xinglin.access.audit import Access, AccessEntry
+from xinglin.access.audit import ANYTHING, Access, AccessEntry, Wanted
 from xinglin.access.consent import compile_consent, linked_people, store_grants
 from xinglin.access.house import House
 from xinglin.access.persons.find import Match
@@ -288,7 +288,12 @@ class Records:
         await self.house.audit.write(Access(self.principal, interaction, target, outcome=outcome, why=reason))
 
     async def audit_trail(
-        self, *, patient: str | None = None, count: int = 50, before: int | None = None
+        self,
+        *,
+        patient: str | None = None,
+        count: int = 50,
+        before: int | None = None,
+        wanted: Wanted = ANYTHING,
     ) -> list[AccessEntry]:
         """Who looked, newest first: the person's own list, or for managers that of their institution's people."""
         scope: dict[str, Any] = {}
@@ -302,7 +307,7 @@ class Records:
         elif patient:
             scope["persons"] = [key_of("Patient", patient)]
         async with self.house.database.connection() as connection:
-            return await audit.entries(connection, count=min(count, 1000), before=before, **scope)
+            return await audit.entries(connection, count=min(count, 1000), before=before, wanted=wanted, **scope)
 
     async def _read_log(self, id: str) -> Stored:
         found = await self.audit_trail(count=1, before=int(id[1:]) + 1)
