@@ -30,6 +30,10 @@ class DatabaseUnavailable(Problem):
     default_code = "transient"
 
 
+async def _leave_as_it_is(connection: Connection) -> None:
+    """No statement of ours changes a pooled session, so it needs no reset: that would be a round trip for each use."""
+
+
 class Database:
     """A pool of connections to one PostgreSQL database."""
 
@@ -45,6 +49,7 @@ class Database:
                 min_size=1,
                 max_size=size,
                 command_timeout=None,
+                reset=_leave_as_it_is,
                 server_settings={
                     "application_name": "xinglin",
                     "statement_timeout": str(statement_seconds * 1000),
