@@ -18,6 +18,8 @@ TEXT: Final = "b blockquote br code em h1 h2 h3 h4 h5 h6 hr i p pre section smal
 TABLES: Final = "table caption tbody td tfoot th thead tr dd dl dt li ol ul"
 TAGS: Final = frozenset([*TEXT.split(), *TABLES.split()])
 """What a document's HTML may keep: text and tables. No links, images, styles or scripts."""
+UNSAID: Final = {"head", "script", "style", "title"}
+"""What goes with all that it holds: none of it is the document's text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,4 +88,7 @@ def content_of(holder: Mapping[str, Any]) -> Content:
     text = data.decode("utf-8", "replace")
     if kind == "text/plain":
         return Content(html=f"<pre>{nh3.clean_text(text)}</pre>", content_type=content_type)
-    return Content(html=nh3.clean(text, tags=set(TAGS), attributes={}, link_rel=None), content_type=content_type)
+    return Content(
+        html=nh3.clean(text, tags=set(TAGS), attributes={}, link_rel=None, clean_content_tags=UNSAID),
+        content_type=content_type,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
@@ -19,7 +20,7 @@ from xinglin.ui.csrf import check_csrf
 from xinglin.ui.i18n import N_, _
 from xinglin.ui.parts import Tile
 from xinglin.web.chart.gather import gather_type
-from xinglin.web.chart.summary import last_results
+from xinglin.web.chart.summary import Line, last_results
 from xinglin.web.guards import institutions, page, principal, records, see_other, signed_in
 from xinglin.web.portal import notices
 from xinglin.web.wording import category_names, today
@@ -54,7 +55,7 @@ async def home(request: Request) -> Response:
         directory=known,
         usual=category_names(USUAL),
         until=_until().isoformat(),
-        results=last_results(observations.items, "laboratory")[:RESULTS],
+        results=_noticed(last_results(observations.items, "laboratory")),
         tiles=_tiles(),
         done=request.query_params.get("done", ""),
     )
@@ -72,6 +73,11 @@ def _tiles() -> list[Tile]:
         Tile("/me/print", _("Summary to print"), "print"),
         Tile("/me/settings", _("Settings"), "settings"),
     ]
+
+
+def _noticed(lines: Sequence[Line]) -> list[Line]:
+    """The newest results, those outside their reference range first."""
+    return sorted(lines, key=lambda line: (line.when[:10], bool(line.flag)), reverse=True)[:RESULTS]
 
 
 def _until() -> date:

@@ -15,6 +15,7 @@ from xinglin.access.identity.passwords import SHORTEST
 from xinglin.kernel.errors import Unauthenticated, Unprocessable
 from xinglin.ui import forms
 from xinglin.ui.i18n import LANGUAGES, N_, _
+from xinglin.ui.parts import Column
 from xinglin.ui.templating import render
 from xinglin.web.guards import house, principal, see_other, signed_in
 from xinglin.web.problems import sentences
@@ -72,9 +73,27 @@ async def _page(request: Request, form: forms.Form[NewPassword], status: int = 2
         form=form,
         languages=list(LANGUAGES.items()),
         sessions=await sessions.own(house(request).database, principal(request).login, idle=idle),
+        columns=(
+            Column("device", _("Device"), "main"),
+            Column("created", _("Signed in"), "time"),
+            Column("seen", _("Last used"), "time"),
+            Column("end", ""),
+        ),
+        device_of=device_of,
         own=request.state.session.id,
         done=request.query_params.get("done", ""),
     )
+
+
+BROWSERS: Final = (("MicroMessenger", "WeChat"), ("Edg", "Edge"), ("Firefox", "Firefox"), ("Chrome", "Chrome"))
+SYSTEMS: Final = ("HarmonyOS", "Android", "iPhone", "iPad", "Windows", "Macintosh", "Linux")
+
+
+def device_of(agent: str) -> str:
+    """Browser and system as far as a User-Agent tells: Chrome · Android."""
+    browser = next((name for sign, name in (*BROWSERS, ("Safari", "Safari")) if sign in agent), "")
+    system = next((name for name in SYSTEMS if name in agent), "")
+    return " · ".join(part for part in (browser, system) if part) or agent[:40] or _("Unknown device")
 
 
 def _address(request: Request) -> str:

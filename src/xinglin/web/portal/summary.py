@@ -47,7 +47,7 @@ async def print_page(request: Request) -> Response:
 def sections(items: Sequence[Dated], observed: Sequence[Dated], now: date) -> tuple[Section, ...]:
     """The sections of a printed summary; the workspace prints the same."""
     return (
-        _lines(_("Problems"), summary.problems(items), _("Since"), _("No problems are recorded.")),
+        _lines(_("Problems"), summary.problems(items), _("Since"), _("No problems are recorded."), dated=False),
         _medicines(summary.current_medicines(items, now)),
         _lines(_("Allergies"), summary.allergies(items), _("Reaction"), _no_allergies(items)),
         _lines(
@@ -65,11 +65,11 @@ def _no_allergies(items: Sequence[Dated]) -> str:
     return _("No known allergies") if summary.no_known_allergy(items) else _("No allergies are recorded")
 
 
-def _lines(title: str, lines: Sequence[Line], note: str, empty: str) -> Section:
+def _lines(title: str, lines: Sequence[Line], note: str, empty: str, *, dated: bool = True) -> Section:
     columns = (
         Column("text", _("What"), "main"),
         Column("note", note),
-        Column("when", _("Date"), "time"),
+        *([Column("when", _("Date"), "time")] if dated else []),
         Column("institution", _("Institution")),
     )
     flags = {"high": " ↑", "low": " ↓"}

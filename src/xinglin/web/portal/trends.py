@@ -50,7 +50,6 @@ def _columns() -> tuple[Column, ...]:
         Column("title", _("What"), "main"),
         Column("latest", _("Latest"), "number"),
         Column("when", _("Date"), "time"),
-        Column("institution", _("Institution")),
         Column("count", _("Values"), "number"),
     )
 
@@ -62,7 +61,6 @@ def _row(trend: Trend) -> dict[str, object]:
         "latest": trend.latest,
         "flag": trend.flag,
         "when": trend.when,
-        "institution": trend.institution,
         "count": trend.count,
     }
 
