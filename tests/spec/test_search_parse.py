@@ -181,7 +181,7 @@ def test_unknown_parameters_are_refused_or_told_of() -> None:
         ("Observation", "code=" + ",".join(["a"] * 1001)),
         ("Observation", "code=" + "a" * 2001),
         ("Observation", "part-of." * (MAX_DEPTH + 2) + "code=a"),
-        ("Provenance", "target.subject.subject.subject=1"),
+        ("Observation", "focus.focus.focus.focus.focus.focus.code=a"),
         ("Nonsense", "a=b"),
         ("Patient", "&".join(["gender=male"] * 101)),
         ("Patient", "name=" + "a" * 70_000),

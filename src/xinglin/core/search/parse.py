@@ -38,6 +38,7 @@ from xinglin.kernel.errors import Invalid, Issue, Problem
 MAX_TEXT: Final = 65_536
 MAX_PARAMETERS: Final = 100
 MAX_VALUES: Final = 1000
+MAX_STEPS: Final = 4000
 MAX_DEPTH: Final = 8
 MAX_INCLUDES: Final = 50
 MAX_SORTS: Final = 8
@@ -60,6 +61,10 @@ class UnknownParameter(Invalid):
     """No such parameter: what `lenient` forgives."""
 
     default_code = "not-supported"
+
+
+class Unchainable(Invalid):
+    """Not a reference: where a chain passes through several types, those of which this is true are left out."""
 
 
 def pairs(text: str) -> list[tuple[str, str]]:
@@ -111,6 +116,7 @@ class _Request:
         self.lenient = lenient
         self.registry = registry
         self.values = 0
+        self.steps = 0
         self.issues: dict[str, Issue] = {}
         self.dropped: set[str] = set()
 
@@ -211,17 +217,18 @@ class _Request:
     def chain(self, parameter: Parameter, only: str, inner: Callable[[str], Condition]) -> Condition:
         """The parts for each type that the reference may point to and that knows the next parameter."""
         if parameter.kind != "reference":
-            raise Invalid(f"{parameter.name} is no reference: it cannot be chained.", expression=parameter.code)
+            raise Unchainable(f"{parameter.name} is no reference: it cannot be chained.", expression=parameter.code)
         targets = (only,) if only else texts.targets_of(parameter)
         if only:
             self.registry.of_type(only)
         parts: list[Condition] = []
         refused: Problem | None = None
         for target in targets:
+            self.count_steps()
             try:
                 parts.append(Chain(parameter, target, inner(target)))
                 self.count_values(1)
-            except UnknownParameter as unknown:
+            except (UnknownParameter, Unchainable) as unknown:
                 refused = unknown
         if not parts:
             raise refused or UnknownParameter(f"{parameter.name} refers to nothing.", expression=parameter.code)
@@ -265,6 +272,16 @@ class _Request:
         if modifier in ("not", "not-in"):
             return Not(Match(parameter, values, "in" if modifier == "not-in" else None))
         return Match(parameter, values, modifier)
+
+    def count_steps(self) -> None:
+        """A chain may pass through any type: what it unfolds to is bounded before it unfolds."""
+        self.steps += 1
+        if self.steps > MAX_STEPS:
+            raise Invalid(
+                "The chain passes through too many types.",
+                code="too-costly",
+                remedy="Name the type of each reference, as in subject:Patient.name.",
+            )
 
     def count_values(self, number: int) -> None:
         self.values += number
