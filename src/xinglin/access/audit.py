@@ -97,6 +97,13 @@ async def _insert(connection: Connection, lines: Sequence[tuple[Any, ...]]) -> N
     await connection.execute(INSERT, *(list(column) for column in zip(*lines, strict=True)))
 
 
+def _withhold(group: Sequence[tuple[Access, asyncio.Future[None]]]) -> None:
+    refusal = AuditUnavailable("The access log cannot be written, so nothing is shown.", remedy="Try again.")
+    for _, future in group:
+        if not future.done():
+            future.set_exception(refusal)
+
+
 class AuditWriter:
     """Groups the lines of concurrent readers into one transaction after another."""
 
@@ -121,6 +128,7 @@ class AuditWriter:
             with suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
+        _withhold(self._waiting)
 
     async def _run(self) -> None:
         while True:
@@ -136,10 +144,7 @@ class AuditWriter:
                 await record(connection, [access for access, _ in group])
         except Exception:
             log.exception("audit lines could not be written; %d answers are withheld", len(group))
-            refusal = AuditUnavailable("The access log cannot be written, so nothing is shown.", remedy="Try again.")
-            for _, future in group:
-                if not future.done():
-                    future.set_exception(refusal)
+            _withhold(group)
             return
         for _, future in group:
             if not future.done():
