@@ -1,0 +1,114 @@
+"""The manager's first page: what the institution holds, counted, and the institutions of the county."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from xinglin.access import sharing
+from xinglin.access.identity.accounts import everyone
+from xinglin.access.principal import Role
+from xinglin.core.schema.decode import parse
+from xinglin.ui.i18n import N_, _
+from xinglin.ui.parts import Column, Stat, Tab
+from xinglin.web.chart.words import first_text, label
+from xinglin.web.guards import house, institutions, page, principal, records, signed_in
+
+PAGE: Final = "web/templates/workspace/institution.html"
+LARGEST: Final = 200  # institutions shown; a county has dozens
+TYPES: Final = {
+    "Patient": N_("People registered"),
+    "Encounter": N_("Visits"),
+    "Condition": N_("Diagnoses"),
+    "Observation": N_("Measurements and results"),
+    "DiagnosticReport": N_("Reports"),
+    "MedicationRequest": N_("Prescriptions"),
+    "MedicationDispense": N_("Medicines handed out"),
+    "Immunization": N_("Vaccinations"),
+    "AllergyIntolerance": N_("Allergies"),
+    "Procedure": N_("Procedures"),
+    "ServiceRequest": N_("Orders"),
+    "DocumentReference": N_("Documents"),
+    "Binary": N_("Files"),
+    "ImagingStudy": N_("Imaging studies"),
+    "Consent": N_("Consents"),
+    "RelatedPerson": N_("Relatives"),
+    "Task": N_("Tasks"),
+    "Communication": N_("Messages"),
+    "Practitioner": N_("Staff"),
+    "PractitionerRole": N_("Posts of staff"),
+    "Organization": N_("Institutions"),
+    "Location": N_("Places"),
+    "HealthcareService": N_("Services"),
+    "CarePlan": N_("Care plans"),
+    "EpisodeOfCare": N_("Episodes of care"),
+}
+"""Types in words; a type that is not here is shown by its FHIR name."""
+FIRST: Final = ("Patient", "Encounter", "Observation", "MedicationRequest", "DocumentReference")
+
+
+def routes() -> list[BaseRoute]:
+    return [Route("/work/institution", overview)]
+
+
+def tabs(current: str) -> list[Tab]:
+    """Of the manager's pages."""
+    shown = (("", _("Overview")), ("/users", _("Users")), ("/access", _("Access log")))
+    return [Tab(f"/work/institution{path}", name, path == current) for path, name in shown]
+
+
+@signed_in(Role.MANAGER)
+async def overview(request: Request) -> Response:
+    who, known = principal(request), institutions(request)
+    counts, accounts, found = await asyncio.gather(
+        sharing.count_by_type(records(request)),
+        everyone(house(request).database, institution=who.institution),
+        records(request).search("Organization", f"_sort=name&_count={LARGEST}"),
+    )
+    numbers = dict(counts)
+    active = sum(account.active for account in accounts)
+    return page(
+        request,
+        PAGE,
+        current="/work/institution",
+        tabs=tabs(""),
+        title=known.name(who.institution),
+        stats=[
+            *(Stat(_(TYPES[type]), numbers.get(type, 0)) for type in FIRST),
+            Stat(_("Users who may sign in"), active, href="/work/institution/users"),
+        ],
+        count_columns=(
+            Column("name", _("Kind"), "main"),
+            Column("type", _("FHIR type")),
+            Column("count", _("Number"), "number"),
+        ),
+        counts=sorted((_count(type, count) for type, count in counts), key=lambda row: -row["count"]),
+        institution_columns=_columns(),
+        institutions=[_institution(parse(stored.body), known.name(stored.id)) for stored in found.matches],
+    )
+
+
+def _count(type: str, count: int) -> dict[str, Any]:
+    return {"name": _(TYPES[type]) if type in TYPES else type, "type": type, "count": count}
+
+
+def _columns() -> tuple[Column, ...]:
+    return (
+        Column("name", _("Institution"), "main"),
+        Column("level", _("Kind")),
+        Column("phone", _("Phone"), "time"),
+        Column("address", _("Address")),
+    )
+
+
+def _institution(organization: dict[str, Any], name: str) -> dict[str, str]:
+    return {
+        "name": name,
+        "level": label(next(iter(organization.get("type", ())), None)),
+        "phone": first_text(organization.get("telecom", ()), "value"),
+        "address": first_text(organization.get("address", ()), "text"),
+    }
