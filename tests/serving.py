@@ -8,11 +8,14 @@ import os
 import socket
 import sys
 import time
+import uuid
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
@@ -21,6 +24,7 @@ from xinglin.access.identity import tokens
 from xinglin.access.principal import Role
 from xinglin.app import Application
 from xinglin.kernel.config import Settings
+from xinglin.kernel.database import with_database
 
 FHIR_JSON = {"content-type": "application/fhir+json"}
 
@@ -57,15 +61,35 @@ def check_answer(answer: httpx.Response) -> None:
         assert "Traceback" not in answer.text
 
 
-@pytest.fixture
-async def fhir(house: House) -> AsyncIterator[Client]:
-    """A client with a program's token, on the whole application and a database of its own."""
+@asynccontextmanager
+async def _client(house: House) -> AsyncIterator[Client]:
     token, _ = await tokens.issue(house.database, Role.SYSTEM, 1)
     app = Application(Settings(max_body_mb=2), house)
     async with app.pages.router.lifespan_context(app.pages):
         transport = httpx.ASGITransport(app, raise_app_exceptions=True)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, headers={"authorization": f"Bearer {token}"}) as http:
             yield Client(http)
+
+
+@pytest.fixture
+async def fhir(house: House) -> AsyncIterator[Client]:
+    """A client with a program's token, on the whole application and a database of its own."""
+    async with _client(house) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+async def still(postgres: str, template: str) -> AsyncIterator[Client]:
+    """The same for tests of one module that store nothing, or always the same: they share a database."""
+    name = f"still_{uuid.uuid4().hex}"
+    admin = await asyncpg.connect(postgres)
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+    house = await House.open(Settings(), with_database(postgres, name), pool_size=4)
+    async with _client(house) as client:
+        yield client
+    await house.close()
+    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await admin.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +121,8 @@ async def server(house: House, database_url: str, tmp_path: Path) -> AsyncIterat
         await _answering(f"http://127.0.0.1:{port}/fhir/metadata", process)
         yield Server(f"http://127.0.0.1:{port}/fhir", token, port)
     finally:
-        process.terminate()
+        with suppress(ProcessLookupError):
+            process.terminate()
         await asyncio.wait_for(process.wait(), 15)
 
 

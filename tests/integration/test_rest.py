@@ -263,8 +263,8 @@ async def test_head_answers_without_a_body(fhir: Client) -> None:
         ("application/fhir+json;q=0, application/xml", 406),
     ],
 )
-async def test_accept_is_obeyed(fhir: Client, accept: str, status: int) -> None:
-    assert (await fhir("GET", "Patient", accept=accept)).status_code == status
+async def test_accept_is_obeyed(still: Client, accept: str, status: int) -> None:
+    assert (await still("GET", "Patient", accept=accept)).status_code == status
 
 
 async def test_capabilities_say_what_is_served(fhir: Client) -> None:
@@ -286,9 +286,9 @@ async def test_capabilities_say_what_is_served(fhir: Client) -> None:
     assert [issue["severity"] for issue in checked.json()["issue"]] == ["information"], checked.text[:500]
 
 
-async def test_what_every_parameter_of_the_statement_says_is_answered(fhir: Client) -> None:
+async def test_what_every_parameter_of_the_statement_says_is_answered(still: Client) -> None:
     """Every search parameter that the statement names is understood under strict handling."""
-    statement = (await fhir("GET", "metadata")).json()
+    statement = (await still("GET", "metadata")).json()
     sample = {
         "token": "a",
         "string": "a",
@@ -305,12 +305,12 @@ async def test_what_every_parameter_of_the_statement_says_is_answered(fhir: Clie
         for row in resource["searchParam"]:
             if row["type"] in sample:
                 address = f"{resource['type']}?{row['name']}={sample[row['type']]}"
-                answer = await fhir("GET", address, prefer="handling=strict")
+                answer = await still("GET", address, prefer="handling=strict")
                 assert answer.status_code == 200, (address, answer.text)
 
 
-async def test_openapi_describes_the_same(fhir: Client) -> None:
-    description = (await fhir("GET", "openapi.json")).json()
+async def test_openapi_describes_the_same(still: Client) -> None:
+    description = (await still("GET", "openapi.json")).json()
     assert description["openapi"].startswith("3.1")
     assert {"get", "put", "patch", "delete", "parameters"} == description["paths"]["/Patient/{id}"].keys()
     assert {"name": "birthdate", "in": "query"}.items() <= next(

@@ -154,12 +154,12 @@ async def test_patches_stand_in_transactions(fhir: Client) -> None:
     ],
 )
 async def test_one_wrong_entry_stops_the_whole_and_is_named(
-    fhir: Client, entries: list[dict[str, Any]], status: int, place: str
+    still: Client, entries: list[dict[str, Any]], status: int, place: str
 ) -> None:
-    answer = await fhir("POST", "", bundle("transaction", entry("POST", "Patient", patient()), *entries))
+    answer = await still("POST", "", bundle("transaction", entry("POST", "Patient", patient()), *entries))
     assert answer.status_code == status, answer.text
     assert answer.json()["issue"][0]["expression"][0].startswith(place), answer.text
-    assert await count(fhir, "Patient") == 0
+    assert await count(still, "Patient") == 0
 
 
 @pytest.mark.parametrize(
@@ -176,8 +176,8 @@ async def test_one_wrong_entry_stops_the_whole_and_is_named(
         "",
     ],
 )
-async def test_what_is_no_bundle_to_carry_out_is_refused(fhir: Client, body: Any) -> None:
-    assert (await fhir("POST", "", body if isinstance(body, str) else json.dumps(body))).status_code == 400
+async def test_what_is_no_bundle_to_carry_out_is_refused(still: Client, body: Any) -> None:
+    assert (await still("POST", "", body if isinstance(body, str) else json.dumps(body))).status_code == 400
 
 
 async def test_a_batch_answers_each_entry_alone(fhir: Client) -> None:

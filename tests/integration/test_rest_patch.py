@@ -76,10 +76,10 @@ async def test_json_patch_changes_a_version_or_nothing(fhir: Client) -> None:
         ("[", 400),
     ],
 )
-async def test_a_wrong_json_patch_is_refused_with_its_operation(fhir: Client, patch: str, status: int) -> None:
-    await fhir("PUT", "Patient/p", PATIENT)
-    assert (await fhir("PATCH", "Patient/p", patch, **JSON_PATCH)).status_code == status
-    assert (await fhir("GET", "Patient/p")).headers["etag"] == 'W/"1"'
+async def test_a_wrong_json_patch_is_refused_with_its_operation(still: Client, patch: str, status: int) -> None:
+    await still("PUT", "Patient/p", PATIENT)
+    assert (await still("PATCH", "Patient/p", patch, **JSON_PATCH)).status_code == status
+    assert (await still("GET", "Patient/p")).headers["etag"] == 'W/"1"'
 
 
 async def test_copies_that_double_are_stopped(fhir: Client) -> None:
@@ -129,10 +129,10 @@ async def test_fhirpath_patch_adds_inserts_replaces_moves_deletes(fhir: Client) 
         (PATIENT, 415),
     ],
 )
-async def test_a_wrong_fhirpath_patch_is_refused(fhir: Client, wish: dict[str, Any], status: int) -> None:
-    await fhir("PUT", "Patient/p", PATIENT)
-    assert (await fhir("PATCH", "Patient/p", wish)).status_code == status
-    assert (await fhir("GET", "Patient/p")).headers["etag"] == 'W/"1"'
+async def test_a_wrong_fhirpath_patch_is_refused(still: Client, wish: dict[str, Any], status: int) -> None:
+    await still("PUT", "Patient/p", PATIENT)
+    assert (await still("PATCH", "Patient/p", wish)).status_code == status
+    assert (await still("GET", "Patient/p")).headers["etag"] == 'W/"1"'
 
 
 async def test_merge_patch_sets_replaces_and_takes_away(fhir: Client) -> None:

@@ -45,21 +45,21 @@ XXE = '<?xml version="1.0"?><!DOCTYPE p [<!ENTITY x SYSTEM "file:///etc/passwd">
 @pytest.mark.parametrize(
     "kind", ["application/fhir+xml", "application/xml", "text/xml", "application/xslt+xml", "text/html", ""]
 )
-async def test_68_69_xml_is_no_content_type_of_ours(fhir: Client, kind: str) -> None:
-    answer = await timed(fhir, "POST", "Patient", XXE, content_type=kind)
+async def test_68_69_xml_is_no_content_type_of_ours(still: Client, kind: str) -> None:
+    answer = await timed(still, "POST", "Patient", XXE, content_type=kind)
     assert answer.status_code == 415
     assert "application/fhir+json" in answer.json()["issue"][0]["diagnostics"]
 
 
-async def test_68_xml_named_json_is_malformed(fhir: Client) -> None:
-    answer = await timed(fhir, "POST", "Patient", XXE)
+async def test_68_xml_named_json_is_malformed(still: Client) -> None:
+    answer = await timed(still, "POST", "Patient", XXE)
     assert answer.status_code == 400
     assert "root" not in answer.text
 
 
-async def test_68_xml_is_not_given_out_either(fhir: Client) -> None:
+async def test_68_xml_is_not_given_out_either(still: Client) -> None:
     for query in ("_format=xml", "_format=application/fhir%2Bxml", "_format=ttl"):
-        assert (await fhir("GET", f"Patient?{query}")).status_code == 406
+        assert (await still("GET", f"Patient?{query}")).status_code == 406
 
 
 # 70-75: JSON that is too deep, too much, or says two things ---------------------------------------------------------
@@ -117,23 +117,23 @@ BAD_JSON = {
 
 
 @pytest.mark.parametrize("name", BAD_JSON)
-async def test_70_75_bad_json_is_refused_and_nothing_stored(fhir: Client, name: str) -> None:
+async def test_70_75_bad_json_is_refused_and_nothing_stored(still: Client, name: str) -> None:
     text = BAD_JSON[name]
     kind = "Observation" if '"Observation"' in text[:40] else "Patient"
-    answer = await timed(fhir, "POST", kind, text)
+    answer = await timed(still, "POST", kind, text)
     assert answer.status_code in (400, 422), answer.text[:300]
     assert answer.json()["issue"][0]["severity"] in ("error", "fatal")
-    assert await nothing_stored(fhir)
+    assert await nothing_stored(still)
 
 
-async def test_malformed_json_is_refused_with_its_place(fhir: Client) -> None:
-    answer = await fhir("POST", "Patient", '{"resourceType":"Patient",\n "name": [}')
+async def test_malformed_json_is_refused_with_its_place(still: Client) -> None:
+    answer = await still("POST", "Patient", '{"resourceType":"Patient",\n "name": [}')
     assert "line 2" in answer.json()["issue"][0]["diagnostics"]
 
 
-async def test_70_not_utf8_is_refused_with_its_place(fhir: Client) -> None:
+async def test_70_not_utf8_is_refused_with_its_place(still: Client) -> None:
     for raw in (b'{"resourceType":"Patient","id":"\xff"}', '{"resourceType":"Patient"}'.encode("utf-16")):
-        answer = await fhir("POST", "Patient", raw)
+        answer = await still("POST", "Patient", raw)
         assert answer.status_code == 400
 
 
@@ -149,32 +149,32 @@ async def test_73_a_hundred_thousand_elements_are_counted_in_time(fhir: Client) 
 # 75: bombs ----------------------------------------------------------------------------------------------------------
 
 
-async def test_75_a_gzip_bomb_is_stopped_while_it_unpacks(fhir: Client) -> None:
+async def test_75_a_gzip_bomb_is_stopped_while_it_unpacks(still: Client) -> None:
     bomb = gzip.compress(b"0" * (200 << 20), 9)
     assert len(bomb) < 1 << 20
-    answer = await timed(fhir, "POST", "Patient", bomb, content_encoding="gzip")
+    answer = await timed(still, "POST", "Patient", bomb, content_encoding="gzip")
     assert answer.status_code == 413
 
 
-async def test_75_gzip_that_is_cut_off_or_none_is_refused(fhir: Client) -> None:
+async def test_75_gzip_that_is_cut_off_or_none_is_refused(still: Client) -> None:
     packed = gzip.compress(json.dumps(PATIENT).encode())
     for body in (packed[:-9], packed[:5], b"not gzip", b"\x1f\x8b"):
-        answer = await fhir("POST", "Patient", body, content_encoding="gzip")
+        answer = await still("POST", "Patient", body, content_encoding="gzip")
         assert answer.status_code == 400, body
-    assert (await fhir("POST", "Patient", packed, content_encoding="br")).status_code == 415
-    assert await nothing_stored(fhir)
+    assert (await still("POST", "Patient", packed, content_encoding="br")).status_code == 415
+    assert await nothing_stored(still)
 
 
-async def test_a_body_beyond_the_limit_is_refused_whether_declared_or_streamed(fhir: Client) -> None:
-    answer = await timed(fhir, "POST", "Patient", b"x" * (3 << 20))
+async def test_a_body_beyond_the_limit_is_refused_whether_declared_or_streamed(still: Client) -> None:
+    answer = await timed(still, "POST", "Patient", b"x" * (3 << 20))
     assert answer.status_code == 413
 
     async def chunks() -> Any:
         for _ in range(64):
             yield b"x" * (1 << 20)
 
-    streamed = await fhir.http.post(
-        fhir.base + "/Patient", content=chunks(), headers={"content-type": "application/json"}
+    streamed = await still.http.post(
+        still.base + "/Patient", content=chunks(), headers={"content-type": "application/json"}
     )
     assert streamed.status_code == 413
 
@@ -206,12 +206,12 @@ async def test_a_body_beyond_the_limit_is_refused_whether_declared_or_streamed(f
         "*",
     ],
 )
-async def test_76_strange_addresses_are_refused(fhir: Client, path: str) -> None:
+async def test_76_strange_addresses_are_refused(still: Client, path: str) -> None:
     for method in ("GET", "PUT", "DELETE", "POST", "PATCH"):
         body = {**PATIENT, "id": "a"} if method in ("PUT", "POST", "PATCH") else None
-        answer = await timed(fhir, method, path, body)
+        answer = await timed(still, method, path, body)
         assert answer.status_code in (400, 404, 405), (method, path, answer.status_code)
-    assert await nothing_stored(fhir)
+    assert await nothing_stored(still)
 
 
 async def test_76_a_path_that_climbs_stays_in_its_room(server: Server) -> None:
@@ -230,16 +230,16 @@ async def test_76_a_path_that_climbs_stays_in_its_room(server: Server) -> None:
         assert await status(f"/fhir/{path}") in (400, 404), path
 
 
-async def test_methods_that_are_not_served_say_which_are(fhir: Client) -> None:
-    answer = await fhir("PUT", "metadata", PATIENT)
+async def test_methods_that_are_not_served_say_which_are(still: Client) -> None:
+    answer = await still("PUT", "metadata", PATIENT)
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
-    assert (await fhir("TRACE", "Patient/a")).status_code == 405
-    assert (await fhir("OPTIONS", "Patient")).status_code == 405
+    assert (await still("TRACE", "Patient/a")).status_code == 405
+    assert (await still("OPTIONS", "Patient")).status_code == 405
 
 
-async def test_82_what_a_caller_sent_comes_back_as_json_only(fhir: Client) -> None:
+async def test_82_what_a_caller_sent_comes_back_as_json_only(still: Client) -> None:
     for path in ("Patient?<script>alert(1)</script>=1", "<script>", "Patient/<script>"):
-        answer = await fhir("GET", path, prefer="handling=strict", accept="text/html,*/*")
+        answer = await still("GET", path, prefer="handling=strict", accept="text/html,*/*")
         assert answer.status_code in (400, 404)
         assert answer.headers["content-type"].startswith("application/fhir+json")
         assert "default-src 'none'" in answer.headers["content-security-policy"]
@@ -282,8 +282,8 @@ HEAVY = [
 
 
 @pytest.mark.parametrize("path", HEAVY, ids=lambda path: path[:50])
-async def test_83_85_a_wish_too_large_is_cut_or_refused_in_time(fhir: Client, path: str) -> None:
-    answer = await timed(fhir, "GET", path)
+async def test_83_85_a_wish_too_large_is_cut_or_refused_in_time(still: Client, path: str) -> None:
+    answer = await timed(still, "GET", path)
     assert answer.status_code in (200, 400, 413, 414, 422, 503), answer.status_code
 
 
@@ -313,7 +313,7 @@ async def test_86_a_real_server_answers_a_stranger_while_the_body_is_still_comin
     writer.close()
 
 
-async def test_87_a_slow_body_is_given_up(fhir: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_87_a_slow_body_is_given_up(still: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     from xinglin.core.rest import body
 
     monkeypatch.setattr(body, "IDLE_SECONDS", 0.05)
@@ -324,8 +324,8 @@ async def test_87_a_slow_body_is_given_up(fhir: Client, monkeypatch: pytest.Monk
         yield b"}"
 
     start = time.monotonic()
-    answer = await fhir.http.post(
-        fhir.base + "/Patient", content=drip(), headers={"content-type": "application/fhir+json"}
+    answer = await still.http.post(
+        still.base + "/Patient", content=drip(), headers={"content-type": "application/fhir+json"}
     )
     assert answer.status_code == 408
     assert time.monotonic() - start < 2

@@ -145,7 +145,7 @@ def _parameters(name: str, door: Door) -> list[dict[str, Any]]:
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:
     row: dict[str, Any] = {"name": parameter.code, "definition": parameter.url, "type": parameter.kind}
-    if not parameter.ready:
+    if parameter.url in REGISTRY.pending():
         row["documentation"] = "Still being indexed: searches with it are refused until that is done."
     return row
 
