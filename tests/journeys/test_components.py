@@ -6,7 +6,6 @@ Screenshots for looking at are written to the folder XINGLIN_SCREENSHOTS names.
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -16,46 +15,16 @@ from pathlib import Path
 
 import pytest
 
+from browsing import AXE, AXE_RUN, OVERFLOW
 from xinglin.ui import gallery
 
-AXE = Path(__file__).parent / "vendor" / "axe.min.js"
-ARGUMENTS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 VIEWS = [
     ("phone", 320, "standard"),
     ("phone", 320, "elder"),
     ("desk", 320, "standard"),
     ("desk", 1280, "standard"),
 ]
-AXE_RUN = """async () => (await axe.run(document, {resultTypes: ['violations'],
-    runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']})).violations
-    .filter(found => ['serious', 'critical'].includes(found.impact))
-    .map(found => found.id + ': ' + found.nodes.map(node => node.html.slice(0, 200)).join(' | '))"""
-OVERFLOW = """() => {
-    const hides = e => getComputedStyle(e).clipPath !== 'none' || e.matches('svg, .u-wrap');
-    const clipped = e => e && (hides(e) || clipped(e.parentElement));
-    return [...document.querySelectorAll('body *')]
-        .filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !clipped(e))
-        .map(e => 'overflow: ' + e.tagName + '.' + e.className).slice(0, 5)
-        .concat(document.documentElement.scrollWidth > innerWidth ? ['page scrolls sideways'] : []);
-}"""
-
 pytestmark = pytest.mark.browser
-
-
-def chromium() -> str:
-    found = os.environ.get("XINGLIN_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if not found:
-        pytest.skip("Chromium not found: install the package chromium or set XINGLIN_CHROMIUM")
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -81,15 +50,6 @@ def _wait_for(port: int) -> None:
                 return
         time.sleep(0.1)
     raise AssertionError("the gallery did not start within 10 s")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as running:
-        launched = running.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
-        yield launched
-        launched.close()
 
 
 def _open(browser, address: str, name: str, view: tuple[str, int, str], lang: str):
