@@ -52,9 +52,9 @@ Reader = Callable[[Resource], str]
 
 
 def rows(left: Resource, right: Resource, fields: Mapping[str, str]) -> list[Row]:
-    """The compared fields in the matcher's order; those that neither record has are left out but for the identifier."""
+    """The compared fields in the matcher's order; those that neither record has are left out."""
     found = [_row(name, left, right, Verdict(fields[name])) for name in LABELS if name in fields]
-    return [row for row in found if row.left or row.right or row.label == _(LABELS["identifier"])]
+    return [row for row in found if row.left or row.right]
 
 
 def _row(name: str, left: Resource, right: Resource, verdict: Verdict) -> Row:

@@ -82,6 +82,7 @@ async def list_page(request: Request) -> Response:
     waiting = await review.waiting(at, who)
     found = await review.reviews(at, who, count=PER_PAGE, skip=(number - 1) * PER_PAGE)
     ledger = await review.entries(at, who, count=LEDGER)
+    done = DONE.get(request.query_params.get("done", ""), "")
     decided = decision_lines([entry for entry in ledger if entry.actor != NODE.login][:DECISIONS])
     return page(
         request,
@@ -91,7 +92,7 @@ async def list_page(request: Request) -> Response:
         columns=_columns(),
         note=ngettext("%(count)s pair waits", "%(count)s pairs wait", waiting) % {"count": waiting},
         decisions=decided,
-        done=_(DONE.get(request.query_params.get("done", ""), "")) if "done" in request.query_params else "",
+        done=_(done) if done else "",
         undo=_just_made(request, ledger),
         previous=same_page(request, page=str(number - 1)) if number > 1 else "",
         next=same_page(request, page=str(number + 1)) if number * PER_PAGE < waiting else "",

@@ -45,6 +45,7 @@ def routes() -> list[BaseRoute]:
 @signed_in(Role.MANAGER)
 async def list_page(request: Request) -> Response:
     found = await accounts.everyone(house(request).database, institution=principal(request).institution)
+    done = DONE.get(request.query_params.get("done", ""), "")
     return page(
         request,
         LIST,
@@ -52,7 +53,7 @@ async def list_page(request: Request) -> Response:
         tabs=tabs("/users"),
         columns=_columns(),
         users=[_row(account, principal(request).login) for account in found],
-        done=_(DONE[request.query_params["done"]]) if request.query_params.get("done") in DONE else "",
+        done=_(done) if done else "",
     )
 
 
