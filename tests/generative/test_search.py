@@ -220,7 +220,7 @@ TYPES = {
 @st.composite
 def worlds(draw: st.DrawFn) -> list[Held]:
     found: dict[str, Held] = {}
-    for number in range(draw(st.integers(3, 14))):
+    for number in range(draw(st.integers(6, 16))):
         name = draw(st.sampled_from(["Observation", "Patient", *TYPES]))
         resource = {"resourceType": name, "id": draw(ids), **draw(TYPES[name])}
         held = Held(resource, NOW - number * 1000, draw(st.sampled_from(CUSTODIANS)))
@@ -417,7 +417,7 @@ Request = tuple[str, tuple[tuple[str, str], ...], tuple[str, str] | None]
 @st.composite
 def requests(draw: st.DrawFn) -> Request:
     name = draw(st.sampled_from(["Patient", "Observation", "Observation", *CONDITIONS]))
-    given_ = draw(st.lists(CONDITIONS[name], max_size=3))
+    given_ = draw(st.lists(CONDITIONS[name], max_size=draw(st.sampled_from([1, 1, 2, 3]))))
     given_.append(("_count", str(draw(st.integers(1, 4)))))
     if sort := draw(st.none() | st.sampled_from(SORTS.get(name, ["_id"]))):
         given_.append(("_sort", sort))

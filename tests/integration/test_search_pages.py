@@ -160,3 +160,17 @@ async def test_estimates_and_counts(connection: asyncpg.Connection) -> None:
     assert (await ask(connection, "_summary=count&active=true", "Patient")).total == 5
     assert (await ask(connection, "_total=estimate&_count=2", "Patient")).total == 5
     assert (await ask(connection, "_count=2", "Patient")).total is None
+
+
+@pytest.mark.parametrize("codes", ["a,b", "a,b,c", "urn:x|a,urn:y|a,b", "|a,b", ",".join("abcdefghij")])
+async def test_a_resource_that_matches_twice_is_found_and_counted_once(
+    connection: asyncpg.Connection, codes: str
+) -> None:
+    both = [{"system": "urn:x", "code": "a"}, {"system": "urn:y", "code": "a"}, {"code": "a"}, {"code": "b"}]
+    for number in range(3):
+        await store(connection, {"resourceType": "Condition", "id": f"c{number}", "code": {"coding": both}})
+    found = await ask(connection, f"code={codes}&_total=accurate&_count=2", "Condition")
+    rest = replace(parse(f"code={codes}&_count=2", "Condition"), page=found.next)
+    following = await search(connection, rest, UNRESTRICTED, now=NOW, secret=b"s")
+    assert sorted([*ids(found), *ids(following)]) == ["c0", "c1", "c2"]
+    assert found.total == following.total == 3
