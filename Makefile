@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
+CODE := src tests benchmarks scripts
 FLOORS := xinglin.kernel xinglin.core xinglin.access
 
 .DEFAULT_GOAL := help
@@ -36,8 +37,8 @@ test: $(STAMP) ## Run the whole test suite (ARGS="tests/unit -k name")
 	@$(BIN)/python -m pytest $(ARGS)
 
 lint: $(STAMP) ## Check style, types and the floors
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/mypy $(addprefix -p ,$(FLOORS))
 	@$(BIN)/lint-imports
 

@@ -129,7 +129,8 @@ def _security_bits(resource: dict[str, Any]) -> int:
 def _diagnosis_bits(resource: dict[str, Any], kind: str) -> int:
     if kind not in ("Condition", "Encounter", "MedicationRequest", "ServiceRequest", "Procedure"):
         return 0
-    concepts = [resource.get("code")] if isinstance(resource.get("code"), dict) else []
+    code = resource.get("code")
+    concepts = [code] if isinstance(code, dict) else []
     bits = 0
     for coding in _codings([*concepts, *resource.get("reasonCode", ())]):
         if coding.get("system") in _data()["icd10_systems"]:
