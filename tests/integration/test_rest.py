@@ -214,6 +214,19 @@ async def test_an_unknown_parameter_is_told_or_refused_never_dropped(fhir: Clien
     assert strict.status_code == 400
 
 
+async def test_the_audit_log_is_searched_in_pages_and_never_written(fhir: Client) -> None:
+    for number in range(5):
+        await fhir("GET", f"Patient/none{number}")
+    seen, address = [], "AuditEvent?_count=1"
+    for _ in range(3):
+        page = (await fhir("GET", address)).json()
+        seen.append(page["entry"][0]["resource"]["id"])
+        address = next(link["url"] for link in page["link"] if link["relation"] == "next").removeprefix(f"{fhir.base}/")
+    assert len(set(seen)) == 3
+    assert (await fhir("GET", f"AuditEvent/{seen[0]}")).json()["id"] == seen[0]
+    assert (await fhir("DELETE", f"AuditEvent/{seen[0]}")).status_code in (403, 404, 405, 422)
+
+
 async def test_compartment_and_system_searches(fhir: Client) -> None:
     await fhir("PUT", "Patient/p", patient("p"))
     seen = {"status": "final", "code": {"text": "x"}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xinglin.core.rest import outcomes
 from xinglin.core.rest.body import json_body
-from xinglin.core.rest.bundles import STATUS_TEXT, bundle, response_entry
+from xinglin.core.rest.bundles import STATUS_TEXT, Entry, bundle, response_entry
 from xinglin.core.rest.entries import PostedBundle, breathing, entry_call, numbered, posted_bundle, shows_resources
 from xinglin.core.rest.exchange import Answer, Call
 from xinglin.core.rest.transaction import transaction
@@ -36,7 +36,7 @@ async def _batch(call: Call, posted: PostedBundle) -> Answer:
     return Answer(200, bundle("batch-response", entries), resource_body=False)
 
 
-async def _entry(call: Call, posted: PostedBundle, number: int) -> bytes:
+async def _entry(call: Call, posted: PostedBundle, number: int) -> Entry:
     try:
         entry = entry_call(call, posted, number)
         if entry.call.method == "POST" and not entry.call.segments:

@@ -13,6 +13,8 @@ from xinglin.kernel import clock
 
 Show = Callable[[bytes], bytes]
 Link = tuple[str, str]  # relation, URL
+Entry = tuple[bytes, ...]
+"""The text of an entry, in pieces: bodies are not copied before the Bundle is joined."""
 
 STATUS_TEXT: Final = {
     200: "200 OK",
@@ -22,18 +24,20 @@ STATUS_TEXT: Final = {
 }
 
 
-def bundle(kind: str, entries: Iterable[bytes], *, total: int | None = None, links: Sequence[Link] = ()) -> bytes:
-    """A Bundle of entries that are JSON text already."""
+def bundle(kind: str, entries: Iterable[Entry], *, total: int | None = None, links: Sequence[Link] = ()) -> bytes:
+    """A Bundle of entries that are JSON text already; every byte of them is copied once."""
     parts = [b'{"resourceType":"Bundle","type":"', kind.encode(), b'","timestamp":"', _now(), b'"']
     if total is not None:
         parts.append(b',"total":%d' % total)
     if links:
         rows = [{"relation": relation, "url": url} for relation, url in links]
         parts += [b',"link":', orjson.dumps(rows)]
-    joined = b",".join(entries)
-    if joined:  # an empty array is not valid FHIR
-        parts += [b',"entry":[', joined, b"]"]
-    parts.append(b"}")
+    before = b',"entry":['  # an empty array is not valid FHIR
+    for entry in entries:
+        parts.append(before)
+        parts += entry
+        before = b","
+    parts.append(b"}" if before != b"," else b"]}")
     return b"".join(parts)
 
 
@@ -41,32 +45,31 @@ def _now() -> bytes:
     return clock.instant(clock.micros(clock.now())).encode()
 
 
-def match_entry(base: str, stored: Stored, mode: str, show: Show | None = None) -> bytes:
+def match_entry(base: str, stored: Stored, mode: str, show: Show | None = None) -> Entry:
     """An entry of a searchset; `mode` is match, include or outcome."""
-    body = show(stored.body) if show else stored.body
-    url = f'{{"fullUrl":"{base}/{stored.type}/{stored.id}","resource":'.encode()
-    return url + body + b',"search":{"mode":"' + mode.encode() + b'"}}'
+    head, body, _ = plain_entry(base, stored, show)
+    return head, body, b',"search":{"mode":"' + mode.encode() + b'"}}'
 
 
-def plain_entry(base: str, stored: Stored, show: Show | None = None) -> bytes:
+def plain_entry(base: str, stored: Stored, show: Show | None = None) -> tuple[bytes, bytes, bytes]:
     """An entry of a collection or document: what it is and where."""
-    body = show(stored.body) if show else stored.body
-    return f'{{"fullUrl":"{base}/{stored.type}/{stored.id}","resource":'.encode() + body + b"}"
+    head = f'{{"fullUrl":"{base}/{stored.type}/{stored.id}","resource":'.encode()
+    return head, show(stored.body) if show else stored.body, b"}"
 
 
-def outcome_entry(outcome: bytes) -> bytes:
-    return b'{"resource":' + outcome + b',"search":{"mode":"outcome"}}'
+def outcome_entry(outcome: bytes) -> Entry:
+    return b'{"resource":', outcome, b',"search":{"mode":"outcome"}}'
 
 
-def history_entry(base: str, stored: Stored, show: Show | None = None) -> bytes:
+def history_entry(base: str, stored: Stored, show: Show | None = None) -> Entry:
     """A version, with the request that stands for it (bundle.html#history)."""
     method = "DELETE" if stored.deleted else "POST" if stored.version == 1 else "PUT"
     url = stored.type if method == "POST" else stored.reference
     status = 204 if stored.deleted else 201 if stored.version == 1 else 200
-    resource = b"" if stored.deleted else b',"resource":' + (show(stored.body) if show else stored.body)
+    resource = () if stored.deleted else (b',"resource":', show(stored.body) if show else stored.body)
     head = f'{{"fullUrl":"{base}/{stored.reference}"'.encode()
     request = f',"request":{{"method":"{method}","url":"{url}"}},"response":'.encode()
-    return head + resource + request + response_part(status, stored) + b"}"
+    return head, *resource, request, response_part(status, stored), b"}"
 
 
 def response_part(status: int, stored: Stored | None = None, outcome: bytes | None = None) -> bytes:
@@ -82,8 +85,8 @@ def response_part(status: int, stored: Stored | None = None, outcome: bytes | No
     return orjson.dumps(parts)
 
 
-def response_entry(response: bytes, resource: bytes = b"", full_url: str | None = None) -> bytes:
+def response_entry(response: bytes, resource: bytes = b"", full_url: str | None = None) -> Entry:
     """An entry of a batch or transaction answer."""
     url = b'"fullUrl":' + orjson.dumps(full_url) + b"," if full_url else b""
-    body = b'"resource":' + resource + b"," if resource else b""
-    return b"{" + url + body + b'"response":' + response + b"}"
+    body = (b'"resource":', resource, b",") if resource else ()
+    return b"{", url, *body, b'"response":', response, b"}"

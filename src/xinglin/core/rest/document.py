@@ -34,7 +34,7 @@ async def document(call: Call) -> Answer:
     gathered = {composition.reference: composition}
     wanted = set(_references(decode.parse(composition.body)))
     for _ in range(DEPTH):
-        new = await _fetched(call, wanted - gathered.keys())
+        new = await fetched(call, wanted - gathered.keys())
         gathered.update((stored.reference, stored) for stored in new)
         if len(gathered) > MOST:
             raise TooCostly(f"The document would hold more than {MOST} resources.", remedy="Split the composition.")
@@ -52,7 +52,7 @@ def _wished(asked: Arguments, name: str) -> bool:
     return value in (True, "true")
 
 
-async def _fetched(call: Call, references: Iterable[str]) -> list[Stored]:
+async def fetched(call: Call, references: Iterable[str]) -> list[Stored]:
     """What may be seen of the references, a search for each hundred of a type."""
     by_type: dict[str, list[str]] = {}
     for reference in sorted(references):
@@ -90,4 +90,4 @@ def _bundle(base: str, resources: Iterable[Stored]) -> bytes:
         f'{{"resourceType":"Bundle","id":"{name}","identifier":{{"system":"urn:ietf:rfc:3986","value":"urn:uuid:{name}"}},'
         f'"type":"document","timestamp":"{now}","entry":['
     )
-    return head.encode() + b",".join(plain_entry(base, stored) for stored in resources) + b"]}"
+    return head.encode() + b",".join(b"".join(plain_entry(base, stored)) for stored in resources) + b"]}"

@@ -6,18 +6,21 @@ Everything is found through the gate: what the principal may not see is not ther
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
 from xinglin.core.rest.bundles import bundle, match_entry
+from xinglin.core.rest.document import fetched
 from xinglin.core.rest.exchange import Answer, Call
 from xinglin.core.rest.history import count_of, moment_range
 from xinglin.core.rest.parameters import Arguments, arguments, one
 from xinglin.core.rest.presentation import presentation
-from xinglin.core.rest.routing import known_type
+from xinglin.core.rest.routing import TYPES, known_type
 from xinglin.core.rest.search import PAGE_PARAMETER, page_links
 from xinglin.core.schema import decode
+from xinglin.core.schema.definitions import compartment
 from xinglin.core.search.extract import extract
 from xinglin.core.search.parameters import HEADLINE_DATES
 from xinglin.core.store.keys import NO_DATE
@@ -26,6 +29,7 @@ from xinglin.kernel.errors import Invalid
 
 PAGE: Final = 1000
 MOST: Final = 20_000  # resources of one answer without _count
+_REFERENCE: Final = re.compile(rb'"reference":"([A-Z][A-Za-z]{1,40}/[A-Za-z0-9.-]{1,64})"')
 KNOWN: Final = frozenset({"start", "end", "_since", "_type", "_count", PAGE_PARAMETER})
 
 
@@ -36,18 +40,26 @@ async def everything(call: Call) -> Answer:
     query, following = _query(asked), one(asked, PAGE_PARAMETER)
     wanted = _of_care(asked)
     matches: dict[str, Stored] = {} if following else {focus.reference: focus}
-    included: dict[str, Stored] = {}
     most = count_of(str(count), PAGE, PAGE) if count is not None else MOST
     while True:
         page = await call.records.search(
             None, _page_query(query, min(most, PAGE), following), compartment=(call.type, call.id)
         )
         matches.update((stored.reference, stored) for stored in page.matches if wanted(stored))
-        included.update((stored.reference, stored) for stored in page.included)
         following = page.next
         if following is None or len(matches) >= most:
             break
-    return _answer(call, list(matches.values()), _beyond(matches, included), following)
+    return _answer(call, list(matches.values()), await _beyond(call, matches), following)
+
+
+async def _beyond(call: Call, matches: Mapping[str, Stored]) -> list[Stored]:
+    """What the matches refer to outside of the compartment, found in their text and fetched through the gate."""
+    inside = {*matches, f"{call.type}/{call.id}"}
+    references = {found for stored in matches.values() for found in _REFERENCE.findall(stored.body)}
+    pairs = [reference.decode().split("/") for reference in references]
+    beyond = [f"{name}/{id}" for name, id in pairs if name in TYPES and f"{name}/{id}" not in inside]
+    places = compartment(call.type)
+    return await fetched(call, (one for one in beyond if not places.get(one.partition("/")[0])))
 
 
 def _of_care(asked: Arguments) -> Callable[[Stored], bool]:
@@ -79,13 +91,9 @@ def _answer(call: Call, matches: Sequence[Stored], beyond: Sequence[Stored], fol
     )
 
 
-def _beyond(matches: dict[str, Stored], included: dict[str, Stored]) -> list[Stored]:
-    return [stored for reference, stored in included.items() if reference not in matches]
-
-
 def _query(asked: Arguments) -> str:
     """The search behind it."""
-    parts = ["_include=*", "_total=none"]
+    parts = ["_total=none"]
     types = [name for value in asked.get("_type", []) for name in _text(value).split(",") if name]
     if types:
         parts.append("_type=" + ",".join(known_type(name) for name in types))

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from xinglin.core.rest import outcomes
+from xinglin.core.rest import bundles, outcomes
 from xinglin.core.rest.body import resource as body_resource
 from xinglin.core.rest.bundles import bundle, response_entry, response_part
 from xinglin.core.rest.create import if_none_exist
@@ -134,7 +134,7 @@ def _refuse_repeated(planned: Sequence[Planned]) -> None:
         seen[identity] = plan.entry.number
 
 
-async def _written(call: Call, planned: Sequence[Planned]) -> list[bytes]:
+async def _written(call: Call, planned: Sequence[Planned]) -> list[bundles.Entry]:
     if not planned:
         return []
     try:
@@ -160,7 +160,7 @@ def _renumbered(problem: Problem, planned: Sequence[Planned]) -> Problem:
     return type(problem)(issues=issues)
 
 
-def _answer_entry(call: Call, plan: Planned, outcome: Outcome) -> bytes:
+def _answer_entry(call: Call, plan: Planned, outcome: Outcome) -> bundles.Entry:
     stored = outcome.stored
     if stored is None or stored.deleted:
         return response_entry(response_part(outcome.status, stored))
@@ -171,7 +171,7 @@ def _answer_entry(call: Call, plan: Planned, outcome: Outcome) -> bytes:
     return response_entry(response_part(outcome.status, stored, well), body, url)
 
 
-async def _read(entry: Entry) -> bytes:
+async def _read(entry: Entry) -> bundles.Entry:
     """A read after the writes. What it does not find is said in its entry: the writes stand already."""
     try:
         answer = await entry.call.door.answer(entry.call)
