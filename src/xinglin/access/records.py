@@ -316,15 +316,15 @@ class Records:
         return _log_entry(found[0])
 
     async def _search_log(self, query: str) -> Found:
-        """AuditEvents are read from the log. Parameters: patient, _count, and the page cursor `before`."""
+        """AuditEvents are read from the log. Parameters: patient, _count, and the page cursor `_page`."""
         asked = parse_qs(query, keep_blank_values=True)
-        unknown = sorted(set(asked) - {"patient", "_count", "before", "_format", "_pretty"})
+        unknown = sorted(set(asked) - {"patient", "_count", "_page", "_format", "_pretty"})
         warnings = [
             Issue("not-supported", f"AuditEvent is not searched by {name!r}.", severity="warning") for name in unknown
         ]
         count = _number(asked, "_count", 50)
         patient = asked.get("patient", [""])[0].removeprefix("Patient/") or None
-        entries = await self.audit_trail(patient=patient, count=count + 1, before=_number(asked, "before", 2**62))
+        entries = await self.audit_trail(patient=patient, count=count + 1, before=_number(asked, "_page", 2**62))
         following = str(entries[count - 1].seq) if len(entries) > count else None
         return Found([_log_entry(entry) for entry in entries[:count]], [], None, following, warnings, query)
 
