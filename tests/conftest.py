@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,6 +13,7 @@ import asyncpg
 import pytest
 
 from xinglin.access.house import House
+from xinglin.core.search import values
 from xinglin.kernel.config import Settings
 from xinglin.kernel.database import Database, migrate, serving, with_database
 from xinglin.modules import MIGRATIONS
@@ -80,3 +82,15 @@ async def house(database_url: str) -> AsyncIterator[House]:
     opened = await House.open(Settings(database_url=database_url, statement_seconds=20), database_url, pool_size=8)
     yield opened
     await opened.close()
+
+
+@pytest.fixture(autouse=True)
+def zone_of_search_tests(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Search tests spell moments in UTC; a house opened by another test has set the process to its clinic's zone."""
+    if "search" not in request.node.path.name:
+        yield
+        return
+    before = values._zone
+    values.use_zone(UTC)
+    yield
+    values.use_zone(before)

@@ -61,7 +61,7 @@ async def rows_of(connection: asyncpg.Connection, held: list[Held]) -> None:
         body = orjson.dumps(one.resource)
         head = (key, TYPE_NUMBERS[one.type], 1, False, rows.person, one.custodian, 1)
         resources.append((*head, rows.date, rows.date_end, one.updated, rows.present, one.id, body))
-        tokens += [(hashed, rows.person, rows.date, key, system, one.custodian) for hashed, system in rows.tokens]
+        tokens += [(hashed, rows.person, rows.date, key, system) for hashed, system in rows.tokens]
         strings += [(*row, key, rows.person) for row in rows.strings]
         moments += [(*row, key, rows.person) for row in rows.moments]
         quantities += [(*row, key, rows.person) for row in rows.quantities]

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 from xinglin.access.audit import AuditWriter
+from xinglin.core.search.parameters import REGISTRY
+from xinglin.core.search.values import use_zone
 from xinglin.kernel.config import Settings
 from xinglin.kernel.database import Database
+from xinglin.kernel.errors import Conflict
 
 
 @dataclass(slots=True)
@@ -26,15 +30,32 @@ class House:
             database_url or settings.database_url, size=pool_size, statement_seconds=settings.statement_seconds
         )
         try:
+            await _hold_to(database, "zone", settings.zone)
             key = await _secret(database, "page-token")
         except BaseException:
             await database.close()
             raise
+        use_zone(ZoneInfo(settings.zone))
+        REGISTRY.base = f"{settings.public_base}/fhir"
         return cls(settings, database, AuditWriter(database), key)
 
     async def close(self) -> None:
         await self.audit.close()
         await self.database.close()
+
+
+async def _hold_to(database: Database, name: str, value: str) -> None:
+    """Refuse a setting that index rows were made with, where it is another now: they would answer wrongly."""
+    async with database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO node_setting (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING", name, value
+        )
+        held = await connection.fetchval("SELECT value FROM node_setting WHERE name = $1", name)
+    if held != value:
+        raise Conflict(
+            f"This database was filled with XINGLIN_{name.upper()}={held}, and is opened with {value}.",
+            remedy=f"Set XINGLIN_{name.upper()}={held}.",
+        )
 
 
 async def _secret(database: Database, name: str) -> bytes:

@@ -21,5 +21,8 @@ CREATE INDEX audit_person ON audit (person, seq DESC) WHERE person <> 0;
 CREATE INDEX audit_institution ON audit (institution, seq DESC);
 CREATE INDEX audit_event ON audit (event);
 
+-- What was decided when the first row was written and can't change under existing rows (the zone of bare dates).
+CREATE TABLE node_setting (name text PRIMARY KEY, value text NOT NULL);
+
 -- Small secrets that the node makes for itself (the key that signs page links); never health data.
 CREATE TABLE node_secret (name text PRIMARY KEY, value bytea NOT NULL);

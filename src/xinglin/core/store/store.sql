@@ -40,18 +40,18 @@ ORDER BY 1;
 -- name: index
 -- All index rows of a transaction, and its lines of the change feed, in one statement.
 WITH tokens AS (
-    INSERT INTO token (hash, person, date, key, system, custodian)
-    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[], $6::bigint[])
+    INSERT INTO token (hash, person, date, key, system)
+    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[])
 ), strings AS (
     INSERT INTO string (path, value, exact, key, person)
-    SELECT * FROM unnest($7::bigint[], $8::text[], $9::text[], $10::bigint[], $11::bigint[])
+    SELECT * FROM unnest($6::bigint[], $7::text[], $8::text[], $9::bigint[], $10::bigint[])
 ), moments AS (
     INSERT INTO moment (path, low, high, key, person)
-    SELECT * FROM unnest($12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[])
+    SELECT * FROM unnest($11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[])
 ), quantities AS (
     INSERT INTO quantity (path, unit, low, high, canonical, canonical_low, canonical_high, key, person)
-    SELECT * FROM unnest($17::bigint[], $18::bigint[], $19::float8[], $20::float8[], $21::bigint[], $22::float8[],
-                         $23::float8[], $24::bigint[], $25::bigint[])
+    SELECT * FROM unnest($16::bigint[], $17::bigint[], $18::float8[], $19::float8[], $20::bigint[], $21::float8[],
+                         $22::float8[], $23::bigint[], $24::bigint[])
 )
 INSERT INTO feed (key, version, type, person, updated)
-SELECT * FROM unnest($26::bigint[], $27::integer[], $28::smallint[], $29::bigint[], $30::bigint[]);
+SELECT * FROM unnest($25::bigint[], $26::integer[], $27::smallint[], $28::bigint[], $29::bigint[]);

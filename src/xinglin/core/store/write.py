@@ -95,7 +95,7 @@ def _transpose(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
 
 
 def _index_columns(pairs: Sequence[tuple[Change, Stored]]) -> list[list[Any]]:
-    """The 30 arrays of `index`: tokens, strings, moments, quantities, feed."""
+    """The 29 arrays of `index`: tokens, strings, moments, quantities, feed."""
     tokens: list[tuple[Any, ...]] = []
     strings: list[tuple[Any, ...]] = []
     moments: list[tuple[Any, ...]] = []
@@ -104,14 +104,14 @@ def _index_columns(pairs: Sequence[tuple[Change, Stored]]) -> list[list[Any]]:
         index, key, person = change.index, change.key, change.person
         if index is None:
             continue
-        date, custodian = index.date, change.custodian
-        tokens += [(hashed, person, date, key, system, custodian) for hashed, system in index.tokens]
+        date = index.date
+        tokens += [(hashed, person, date, key, system) for hashed, system in index.tokens]
         strings += [(*row, key, person) for row in index.strings]
         moments += [(*row, key, person) for row in index.moments]
         quantities += [(*row, key, person) for row in index.quantities]
     feed = [(c.key, new.version, TYPE_NUMBERS[c.type], c.person, new.updated) for c, new in pairs]
     return [
-        *_transpose(tokens, 6),
+        *_transpose(tokens, 5),
         *_transpose(strings, 5),
         *_transpose(moments, 5),
         *_transpose(quantities, 9),
