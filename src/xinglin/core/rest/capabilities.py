@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from xinglin.core.rest.exchange import Answer, Call
+from xinglin.core.rest.routing import READ_ONLY
 from xinglin.core.schema.definitions import resource_types
 from xinglin.core.search.parameters import REGISTRY, Parameter
 from xinglin.kernel import clock
@@ -30,8 +31,6 @@ SPECIAL: Final = frozenset({"_filter", "_text", "_content", "_query", "near"})
 STARTED: Final = clock.instant(clock.micros(clock.now()))
 FORMATS: Final = ("application/fhir+json", "json")
 PATCH_FORMATS: Final = ("application/json-patch+json", "application/fhir+json", "application/merge-patch+json")
-READ_ONLY: Final = frozenset({"AuditEvent"})
-"""Types that only the node itself writes."""
 
 
 async def metadata(call: Call) -> Answer:

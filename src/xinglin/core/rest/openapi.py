@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from xinglin.core.rest.capabilities import READ_ONLY, SPECIAL, served_parameters
+from xinglin.core.rest.capabilities import SPECIAL, served_parameters
 from xinglin.core.rest.exchange import Answer, Call
-from xinglin.core.rest.routing import COMPARTMENTS, Interaction, Operation
+from xinglin.core.rest.routing import COMPARTMENTS, READ_ONLY, Interaction, Operation
 from xinglin.core.schema.definitions import resource_types
 from xinglin.core.search.parameters import REGISTRY
 

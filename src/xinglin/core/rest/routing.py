@@ -20,6 +20,11 @@ TYPES: Final = frozenset(resource_types())
 COMPARTMENTS: Final = frozenset({"Patient", "Encounter", "Practitioner", "RelatedPerson", "Device"})
 
 
+READ_ONLY: Final = frozenset({"AuditEvent"})
+"""Types that only the node itself writes."""
+_WRITES: Final = frozenset({"create", "update", "patch", "delete"})
+
+
 class MethodNotAllowed(Problem):
     status = 405
     default_code = "not-supported"
@@ -80,12 +85,14 @@ class Routes:
         method = "GET" if call.method == "HEAD" else call.method
         if len(segments) == 2 and segments[0] in TYPES and segments[1][:1] not in ("_", "$"):
             found = self.instance.get(method)  # the hot path: read by id
-            if found is not None:
+            if found is not None and (method == "GET" or segments[0] not in READ_ONLY):
                 return found
         if segments and segments[-1].startswith("$"):
             return self._operation(call, method)
         shape = shape_of(segments)
         served = self._by_shape[shape]
+        if segments and segments[0] in READ_ONLY:
+            served = {name: one for name, one in served.items() if one.code not in _WRITES}
         if method not in served:
             raise not_allowed(call.method, served)
         return served[method]
@@ -105,6 +112,8 @@ class Routes:
             raise NotFound(
                 f"${name} is not served here.", code="not-supported", remedy=f"It is served on {_where(operation)}."
             )
+        if operation.writes and place and place[0] in READ_ONLY:
+            raise not_allowed(call.method, ())
         if method not in operation.methods():
             raise not_allowed(call.method, operation.methods())
         return Interaction("operation", level, method, operation.handler, operation.summary)
@@ -183,7 +192,8 @@ def _like(name: str, known: Mapping[str, object] | frozenset[str], sign: str = "
 
 def not_allowed(method: str, served: Mapping[str, object] | Sequence[str]) -> MethodNotAllowed:
     allowed = tuple(served) + (("HEAD",) if "GET" in served else ())
-    problem = MethodNotAllowed(f"{shortened(method, 20)} is not served here.", remedy=f"Use {', '.join(allowed)}.")
+    remedy = f"Use {', '.join(allowed)}." if allowed else "Only the node itself writes this."
+    problem = MethodNotAllowed(f"{shortened(method, 20)} is not served here.", remedy=remedy)
     problem.allowed = allowed
     return problem
 

@@ -20,7 +20,6 @@ from xinglin.core.rest.entries import Entry, PostedBundle, breathing, entry_call
 from xinglin.core.rest.exchange import Answer, Call, Prefer
 from xinglin.core.rest.gate import Outcome, Write
 from xinglin.core.rest.patch import patch_write
-from xinglin.core.rest.routing import known_type
 from xinglin.core.rest.writing import condition, expected_version, same_id
 from xinglin.kernel.errors import Invalid, Problem
 
@@ -82,7 +81,7 @@ async def _write(entry: Entry) -> Write:
             code="not-supported",
             remedy="Use create, update, patch, delete, read and search; operations go alone or into a batch.",
         )
-    known_type(call.type)
+    call.door.routes.find(call)
     match call.method, len(call.segments):
         case "POST", 1:
             resource = await body_resource(call, call.type)
