@@ -58,11 +58,11 @@ class RoleVisibility:
     unrestricted: bool = False
 
     def predicate(self, alias: str, bind: Bind) -> str:
+        if self.principal.role is Role.SYSTEM and self.principal.institution is None:
+            return "true" + self._scopes(alias, bind)
         rule = rule_of(self.principal.role)
         reasons = [self._directory(alias, bind)]
-        if self.principal.role is Role.SYSTEM and not self.principal.institution:
-            reasons = ["true"]
-        elif self.principal.role is Role.PATIENT:
+        if self.principal.role is Role.PATIENT:
             reasons.append(self._own(alias, bind))
         elif self.principal.institution:
             reasons.append(_limited(f"{alias}.custodian = {bind(self._institution)}", rule.reads, alias, bind))

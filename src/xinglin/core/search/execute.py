@@ -15,7 +15,7 @@ from xinglin.core.search.ordering import Cursor
 from xinglin.core.search.pages import page_token, read_page_token
 from xinglin.core.search.plan import COLUMNS, ESTIMATE, Plan, Statement, chosen, plan_of, settled, stored
 from xinglin.core.search.query import Query, TypeQuery
-from xinglin.core.search.resolve import Terminology, resolved
+from xinglin.core.search.resolve import Terminology, asks_terminology, resolved
 from xinglin.core.store.keys import TYPE_NUMBERS
 from xinglin.core.store.rows import Stored
 from xinglin.core.store.visibility import Visibility
@@ -79,7 +79,10 @@ async def _populated(connection: asyncpg.Connection, branches: Sequence[TypeQuer
     if len(branches) <= FEW:
         return branches
     numbers = {row[0] for row in await connection.fetch(_TYPES_THAT_EXIST)}
-    return [branch for branch in branches if TYPE_NUMBERS[branch.type] in numbers] or branches[:1]
+    # What may fail does so whatever is stored: an error must not tell that resources of a type exist.
+    return [
+        branch for branch in branches if TYPE_NUMBERS[branch.type] in numbers or asks_terminology(branch)
+    ] or branches[:1]
 
 
 FEW: Final = 4

@@ -48,6 +48,27 @@ class Terminology(Protocol):
         """The concept and all that it subsumes."""
 
 
+TERMINOLOGICAL = frozenset({"in", "above", "below"})
+
+
+def asks_terminology(query: TypeQuery) -> bool:
+    """True where a condition stands for codes that only the terminology knows."""
+    waiting: list[Condition] = list(query.conditions)
+    while waiting:
+        condition = waiting.pop()
+        if isinstance(condition, Chain | Has | Not):
+            waiting.append(condition.inner)
+        elif isinstance(condition, And | Or):
+            waiting += condition.parts
+        elif isinstance(condition, Match) and _terminological(condition):
+            return True
+    return False
+
+
+def _terminological(condition: Match) -> bool:
+    return condition.parameter.kind == "token" and condition.modifier in TERMINOLOGICAL
+
+
 async def resolved(
     query: TypeQuery,
     connection: asyncpg.Connection,
@@ -84,13 +105,14 @@ class _Resolver:
         return condition
 
     async def match(self, condition: Match) -> Condition:
-        if condition.parameter.kind != "token" or condition.modifier not in ("in", "above", "below"):
+        if not _terminological(condition):
             return condition
         if self.terminology is None:
             raise Invalid(f"{condition.parameter.code}:{condition.modifier} needs a terminology.", code="not-supported")
         found: list[Value] = []
         for value in condition.values:
-            found += [TokenValue(system, code) for system, code in await self.expanded(condition.modifier, value)]
+            pairs = await self.expanded(condition.modifier or "", value)
+            found += [TokenValue(system, code) for system, code in pairs]
         if len(found) > MAX_EXPANSION:
             raise Invalid(f"{condition.parameter.code} stands for {len(found)} codes.", code="too-costly")
         return Match(condition.parameter, tuple(found))
