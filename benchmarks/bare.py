@@ -13,8 +13,8 @@ import asyncpg
 
 BY_KEY = "SELECT body FROM resource WHERE key = $1"
 NEWEST = (
-    "SELECT r.body FROM (SELECT key, date FROM token WHERE hash = $1 AND person = $2 ORDER BY date DESC, key LIMIT 20) t"
-    " JOIN resource r USING (key) ORDER BY t.date DESC, t.key"
+    "SELECT r.body FROM (SELECT key, date FROM token WHERE hash = $1 AND person = $2"
+    " ORDER BY date DESC, key LIMIT 20) t JOIN resource r USING (key) ORDER BY t.date DESC, t.key"
 )
 
 

@@ -1,6 +1,6 @@
 """Resources a second of the demo county, on one core: the dictionaries alone, and serialised as NDJSON.
 
-    python benchmarks/generate.py [--people N] [--write FILE]
+    python benchmarks/bench_generate.py [--people N] [--write FILE]
 
 `--write` also writes what was generated, for a load by other means ("-" is standard output).
 """

@@ -1,6 +1,6 @@
 """Microseconds per resource: parse and check beside orjson.loads and untyped msgspec.
 
-    python benchmarks/decode.py [--rounds N]
+    python benchmarks/bench_decode.py [--rounds N]
 
 Reads Synthea bundles where the public data folder is present (XINGLIN_SHARED or ../shared), else writes Observations
 of its own. One core; the least of several rounds.

@@ -1,6 +1,6 @@
 """R4's own search-parameter expressions over Synthea resources: the engine of core/paths beside fhirpathpy.
 
-    python benchmarks/paths.py [--resources 400] [--peer 60]
+    python benchmarks/bench_paths.py [--resources 400] [--peer 60]
 
 Both run in this process, one after the other, on the same parsed JSON, every expression that applies to a resource's
 type. fhirpathpy is given compiled expressions, and a smaller sample, as it needs its time; figures are per resource.
