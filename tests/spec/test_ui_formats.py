@@ -53,6 +53,7 @@ def test_moments_are_in_the_clinics_zone() -> None:
         ({"unit": "mg"}, "mg"),
         ({}, ""),
         (None, ""),
+        ({"value": 4.73, "unit": "10*12/L"}, "4.73\u202f×10¹²/L"),
     ],
 )
 def test_a_quantity_keeps_the_digits_it_was_recorded_with(value, shown) -> None:

@@ -102,11 +102,20 @@ def number(value: str | int | float | Decimal | None, digits: int | None = None)
     return text.replace("-", "\u2212")
 
 
+_POWER = re.compile(r"^10[*^](-?\d{1,3})")
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def unit_text(unit: str) -> str:
+    """A unit as it is read: UCUM's 10*9/L is ×10⁹/L, lest its digits be taken for the value's."""
+    return _POWER.sub(lambda power: "×10" + power[1].translate(_RAISED), unit)
+
+
 def quantity(value: Mapping[str, Any] | None) -> str:
     """A FHIR Quantity: < 0.05 mmol/L. A percent sign stands without a space."""
     if not value:
         return ""
-    unit = str(value.get("unit") or value.get("code") or "")
+    unit = unit_text(str(value.get("unit") or value.get("code") or ""))
     space = "" if unit in ("", "%") else NARROW_SPACE
     sign = {"<": "<", "<=": "≤", ">": ">", ">=": "≥"}.get(str(value.get("comparator", "")), "")
     figure = number(value.get("value"))

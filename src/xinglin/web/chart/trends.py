@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from xinglin.ui.formats import flagged
+from xinglin.ui.formats import flagged, unit_text
 from xinglin.ui.parts import Point, Series
 from xinglin.web.chart.timeline import Dated
 from xinglin.web.chart.words import Resource, label, value_of
@@ -76,7 +76,7 @@ def _trend(code: str, group: Sequence[Dated]) -> Trend:
 
 def _series(part: Resource) -> Series:
     low, high = range_of(part)
-    return Series(label(part["code"]), str(part["valueQuantity"].get("unit", "")), low, high)
+    return Series(label(part["code"]), unit_text(str(part["valueQuantity"].get("unit", ""))), low, high)
 
 
 def _point(item: Dated, wanted: Mapping[str, Resource]) -> Point | None:

@@ -31,7 +31,7 @@ from xinglin.web.problems import sentences
 PAGE: Final = "web/templates/workspace/find.html"
 LOCATE: Final = "web/templates/workspace/locate.html"
 MOST: Final = 20  # people in a list of results: who is not among them is found by typing more
-LATELY: Final = timedelta(days=60)
+LATELY: Final = timedelta(days=90)
 RECENT: Final = 10
 
 

@@ -18,7 +18,6 @@ from xinglin.access import sharing
 from xinglin.access.principal import Role
 from xinglin.core.schema.decode import parse
 from xinglin.kernel import clock
-from xinglin.ui.parts import Column
 from xinglin.web.chart import summary
 from xinglin.web.chart.gather import gather_type
 from xinglin.web.chart.timeline import Dated, chosen, entries
@@ -30,9 +29,9 @@ from xinglin.web.workspace.person import Person, gathered_items, open_person, sh
 from xinglin.web.workspace.rows import (
     immunization_columns,
     medicine_columns,
-    problem_columns,
     result_columns,
     result_row,
+    telling_first,
 )
 from xinglin.web.workspace.timeline import href_of
 
@@ -70,14 +69,10 @@ async def summary_page(request: Request) -> Response:
         asked=asked,
         done=request.query_params.get("done", ""),
         problems=summary.problems(items),
-        problem_columns=problem_columns(),
         medicines=summary.current_medicines(items, today_date()),
-        medicine_columns=_columns(medicine_columns(), "name", "dose", "until", "institution"),
         laboratory=[result_row(person, item) for item in laboratory[:SHOWN]],
         vitals=[result_row(person, item) for item in vitals[:SHOWN]],
-        columns=result_columns(),
         visits=entries(_visits(items), lambda resource: href_of(person, resource)),
-        doses=len(summary.immunizations(items)),
     )
 
 
@@ -88,7 +83,7 @@ async def _measured(request: Request, person: Person) -> list[Dated]:
 
 def _newest(items: Iterable[Dated], categories: Iterable[str]) -> list[Dated]:
     wanted = set(categories)
-    return latest_of_each(item for item in items if categories_of(item.resource) & wanted)
+    return telling_first(latest_of_each(item for item in items if categories_of(item.resource) & wanted))
 
 
 def _visits(items: Iterable[Dated]) -> list[Dated]:
@@ -103,10 +98,6 @@ async def asked_already(person: Person) -> dict[str, str]:
     query = f"patient={','.join(person.patients)}&code={code}&status=requested&_count=20"
     tasks = [parse(stored.body) for stored in (await person.records.search("Task", query)).matches]
     return {str(t.get("focus", {}).get("reference", "")).removeprefix("Organization/"): date_of(t) for t in tasks}
-
-
-def _columns(given: Iterable[Column], *keys: str) -> tuple[Column, ...]:
-    return tuple(column for column in given if column.key in keys)
 
 
 # paper ----------------------------------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Final
 from urllib.parse import quote
 
 from xinglin.ui.formats import reference_range
@@ -12,13 +14,18 @@ from xinglin.web.chart.trends import code_of, flag_of, numbers, range_of
 from xinglin.web.chart.words import label, value_of
 from xinglin.web.workspace.person import Person
 
+FIRST: Final = ("85354-9", "8867-4", "9279-1", "8310-5", "59408-5", "2708-6", "29463-7", "8302-2", "39156-5")
+"""LOINC codes of vital signs as a ward charts them: pressure, pulse, breath, temperature, oxygen, build."""
 
-def problem_columns() -> tuple[Column, ...]:
-    return (
-        Column("text", _("Problem"), "main"),
-        Column("note", _("Since"), "time"),
-        Column("institution", _("Institution")),
-    )
+
+def telling_first(items: Iterable[Dated]) -> list[Dated]:
+    """Results of the newest day first; of a day, vital signs in their order, then what is out of its range."""
+
+    def rank(item: Dated) -> tuple[int, bool]:
+        code = code_of(item.resource)
+        return (FIRST.index(code) if code in FIRST else len(FIRST), not flag_of(item.resource))
+
+    return sorted(sorted(items, key=rank), key=lambda item: item.when[:10], reverse=True)
 
 
 def result_columns() -> tuple[Column, ...]:

@@ -18,7 +18,7 @@ from xinglin.web.chart.words import Resource, label
 from xinglin.web.guards import institutions, signed_in
 from xinglin.web.portal.record import page_of, results_of
 from xinglin.web.workspace.person import Person, open_person, own_resource, shown
-from xinglin.web.workspace.rows import result_columns, result_row
+from xinglin.web.workspace.rows import result_columns, result_row, telling_first
 
 OF_A_VISIT: Final = ("Condition", "Procedure", "DiagnosticReport", "MedicationRequest", "Observation")
 PAGES: Final = {"Encounter": "visits", "DiagnosticReport": "reports", "DocumentReference": "documents"}
@@ -91,7 +91,7 @@ async def visit_page(request: Request) -> Response:
         who=_participants(visit.resource),
         entries=entries(chosen(rest), lambda resource: href_of(person, resource)),
         columns=result_columns()[:3],
-        results=[result_row(person, item) for item in latest_of_each(observations)],
+        results=[result_row(person, item) for item in telling_first(latest_of_each(observations))],
     )
 
 
