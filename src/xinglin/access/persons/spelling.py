@@ -16,7 +16,6 @@ from itertools import islice, product
 from typing import Any, Final
 
 import orjson
-from pypinyin import Style, pinyin
 
 MOST_READINGS: Final = 4  # spellings kept of one name
 Reading = tuple[tuple[str, ...], tuple[str, ...]]
@@ -101,7 +100,7 @@ def readings(name: Name) -> tuple[Reading, ...]:
     """Toned syllables (a digit behind its vowel) of surname and given name, the likeliest reading first."""
     surnames = _surname_readings(name.family)
     given = "".join(name.given)
-    usual = pinyin(given, style=Style.TONE2, errors="ignore") if given else []
+    usual = _pinyin(given) if given else []
     # The reading of each character in its word first, its others behind.
     choices = [list(dict.fromkeys([*word, *_every(character)])) for word, character in zip(usual, given, strict=False)]
     ways = (
@@ -111,10 +110,17 @@ def readings(name: Name) -> tuple[Reading, ...]:
     return tuple(_distinct(ways))
 
 
+def _pinyin(text: str, *, heteronym: bool = False) -> list[list[str]]:
+    # Imported at the first name: its dictionary costs every process 0.2 s of its start.
+    from pypinyin import Style, pinyin
+
+    return pinyin(text, style=Style.TONE2, heteronym=heteronym, errors="ignore")
+
+
 @lru_cache(maxsize=16384)
 def _every(character: str) -> tuple[str, ...]:
     """All readings of a character."""
-    return tuple(r for found in pinyin(character, style=Style.TONE2, heteronym=True, errors="ignore") for r in found)
+    return tuple(r for found in _pinyin(character, heteronym=True) for r in found)
 
 
 def _distinct(ways: Iterable[Reading]) -> list[Reading]:
@@ -129,7 +135,7 @@ def _distinct(ways: Iterable[Reading]) -> list[Reading]:
 def _surname_readings(family: str) -> list[tuple[str, ...]]:
     listed = _surnames().get(family)
     if listed is None:
-        return [tuple(_toned(s[0]) for s in pinyin(family, style=Style.TONE2, errors="ignore"))]
+        return [tuple(_toned(s[0]) for s in _pinyin(family))]
     toned = [tone_behind_vowel(reading) for reading in listed]
     return [tuple(toned)] if len(family) > 1 else [(reading,) for reading in toned]
 
