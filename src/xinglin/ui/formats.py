@@ -107,8 +107,8 @@ _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def unit_text(unit: str) -> str:
-    """A unit as it is read: UCUM's 10*9/L is ×10⁹/L, lest its digits be taken for the value's."""
-    return _POWER.sub(lambda power: "×10" + power[1].translate(_RAISED), unit)
+    """A unit as it is read: UCUM's 10*9/L is ×10⁹/L, lest its digits be taken for the value's; a body's surface too."""
+    return _POWER.sub(lambda power: "×10" + power[1].translate(_RAISED), unit).replace("{1.73_m2}", "1.73 m²")
 
 
 def quantity(value: Mapping[str, Any] | None) -> str:
