@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from xinglin.access.categories import classify
-from xinglin.access.policy import check_write, own_keys
+from xinglin.access.policy import VERBS, check_write, may, own_keys, own_words
 from xinglin.access.principal import Principal, Role
 from xinglin.core.rest.gate import Write
 from xinglin.core.schema.decode import parse
@@ -25,7 +25,7 @@ from xinglin.core.store.keys import TYPE_NUMBERS, hash64, key_of, reference_key
 from xinglin.core.store.rows import Change, Current, IndexRows, Stored
 from xinglin.core.store.visibility import Arguments, Visibility
 from xinglin.kernel.database import Connection
-from xinglin.kernel.errors import Conflict, Invalid, NotFound, PreconditionFailed, Unprocessable
+from xinglin.kernel.errors import Conflict, Forbidden, Invalid, NotFound, PreconditionFailed, Unprocessable
 
 ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 NOBODY: Final = 0
@@ -80,7 +80,7 @@ class Writing:
     async def run(self, writes: Sequence[Write]) -> tuple[list[Outcome], list[Change]]:
         """The outcomes, in order, and the changes that were made."""
         for write in writes:
-            check_write(self.principal, write.type)
+            check_write(self.principal, write.type, VERBS[write.method])
         planned = [await self._plan(write) for write in writes]
         await self._resolve(planned)
         acting = [plan for plan in planned if not plan.settled]
@@ -111,6 +111,8 @@ class Writing:
 
     async def _plan_conditional(self, write: Write) -> Planned:
         """Everybody who asks under the same condition goes one after the other, so that one of them creates."""
+        if not may(self.principal, write.type, "s"):
+            raise Forbidden("The token may not search, which a condition needs.", remedy=f"Ask for {write.type}.s.")
         condition = "&".join(sorted((write.condition or "").split("&")))
         await self.connection.execute("SELECT pg_advisory_xact_lock($1)", hash64(f"{write.type}?{condition}"))
         found = await self.search(self.connection, write.type, write.condition or "")
@@ -161,14 +163,14 @@ class Writing:
         write, key = plan.write, plan.key
         if current is not None and (current.stored.id != plan.id or current.stored.type != write.type):
             raise Conflict(f"The id {plan.id} cannot be used.", remedy="Choose another id.")
-        if current is not None and not await self._sees(current):
+        hidden = current is not None and not await self._sees(current)
+        _check_version(write, None if hidden else current)
+        if hidden or (current is None and not self._may_miss(write)):
             raise _missing(write.type, plan.id)
-        _check_version(write, current)
         if write.method == "DELETE":
             return await self._judge_delete(plan, current)
         assert write.resource is not None
-        if current is None and write.method == "PUT" and not self._may_choose_ids(write):
-            raise _missing(write.type, plan.id)
+        self._check_words(write.resource, current)
         if current is not None and not current.stored.deleted and await self._is_done(write, current):
             return Outcome(200, current.stored)
         index = self.extract({**write.resource, "id": plan.id})
@@ -196,15 +198,37 @@ class Writing:
         if current.stored.deleted:
             return Outcome(204, current.stored)
         custodian = await self._custodian(current, current.person)
-        before = self.extract(parse(current.stored.body))
+        before_body = parse(current.stored.body)
+        self._check_words(before_body, current)
+        before = self.extract(before_body)
         write = plan.write
         return Change(
             plan.key, write.type, plan.id, None, current.person, custodian, current.category, None, current, before
         )
 
-    def _may_choose_ids(self, write: Write) -> bool:
-        """Update-as-create is for programs; a conditional update creates under an id of ours."""
-        return self.principal.role is Role.SYSTEM or write.condition is not None
+    def _may_miss(self, write: Write) -> bool:
+        """Whether a write may go to what is not there, where what is hidden answers the same.
+
+        A deletion of nothing is done already for those who see everything. An update creates for programs, and under
+        a condition with an id of ours.
+        """
+        if write.method == "DELETE":
+            return self.visible.unrestricted
+        if write.method == "PUT":
+            check_write(self.principal, write.type, "c")
+            return self.principal.role is Role.SYSTEM or (write.condition is not None and write.id is None)
+        return True
+
+    def _check_words(self, resource: dict[str, Any], current: Current | None) -> None:
+        """Patients write in their own name, and change what they said themselves, not what others found."""
+        if self.principal.role is not Role.PATIENT:
+            return
+        body = parse(current.stored.body) if current and not current.stored.deleted else None
+        if not own_words(self.principal, resource) or (body and not own_words(self.principal, body, said=True)):
+            raise Forbidden(
+                "Patients change what they wrote themselves.",
+                remedy="Ask the institution that wrote it to correct it.",
+            )
 
     async def _sees(self, current: Current) -> bool:
         if self.visible.unrestricted:
@@ -345,9 +369,10 @@ def _content(resource: dict[str, Any], id: str) -> dict[str, Any]:
 
 
 def _person(resource: dict[str, Any], index: IndexRows) -> int:
-    """Whose data it is. A Binary says so in its security context only."""
-    if resource["resourceType"] == "Binary":
-        reference = resource.get("securityContext", {}).get("reference", "")
+    """Whose data it is. A Binary and a Task are in nobody's compartment; an element of their own says it."""
+    named = {"Binary": "securityContext", "Task": "for"}.get(resource["resourceType"])
+    if named:
+        reference = resource.get(named, {}).get("reference", "")
         return reference_key(reference) if reference.startswith("Patient/") else NOBODY
     return index.person
 

@@ -22,7 +22,10 @@ PER_PAGE: Final = 30
 
 @signed_in(Role.PATIENT)
 async def access_page(request: Request) -> Response:
-    asked = {name: request.query_params.get(name, "")[:80] for name in ("who", "institution")}
+    asked = {
+        "who": request.query_params.get("who", "others")[:20],
+        "institution": request.query_params.get("institution", "all")[:80],
+    }
     before = request.query_params.get("before", "")
     start = int(before) if before.isdecimal() and len(before) < 19 else None
     entries, older = await _chosen(records(request), start, asked["who"], asked["institution"])
@@ -37,11 +40,12 @@ async def access_page(request: Request) -> Response:
         lines=lines(found, known),
         asked=asked,
         who=[
+            ("others", _("Other people")),
             ("all", _("Everybody, myself and programs too")),
             ("refused", _("Refused only")),
             ("emergency", _("Emergencies only")),
         ],
-        places=[(one.id, one.name) for one in known.institutions.values()],
+        places=[("all", _("All institutions")), *((one.id, one.name) for one in known.institutions.values())],
         newest=same_page(request, before="") if before else "",
         older=same_page(request, before=str(older)) if older else "",
     )
@@ -64,7 +68,7 @@ async def _chosen(
 
 def passes(entry: AccessEntry, own: str, who: str, institution: str) -> bool:
     """Whether the filters let a line through. Without one: other people, whether they were allowed or not."""
-    if institution and entry.institution != institution:
+    if institution != "all" and entry.institution != institution:
         return False
     if who == "refused":
         return entry.outcome != SUCCESS

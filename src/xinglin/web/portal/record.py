@@ -26,6 +26,8 @@ from xinglin.web.chart.words import Resource, date_of, label, value_of
 from xinglin.web.guards import institutions, page, principal, records, signed_in
 
 PER_PAGE: Final = 25
+ALL: Final = "all"
+"""The filter that lets everything pass: a value of its own, since a browser does not send an empty choice."""
 Option = tuple[str, str]
 
 
@@ -43,8 +45,8 @@ class Slice:
 async def timeline_page(request: Request) -> Response:
     known = institutions(request)
     gathered = await gather(records(request), principal(request).patients, TYPES, known.named)
-    asked = {name: request.query_params.get(name, "")[:80] for name in ("kind", "institution", "year")}
-    found = chosen(gathered.items, **asked)
+    asked = {name: request.query_params.get(name, ALL)[:80] for name in ("kind", "institution", "year")}
+    found = chosen(gathered.items, **{name: "" if value == ALL else value for name, value in asked.items()})
     shown = page_of(request, found)
     return page(
         request,
@@ -80,9 +82,9 @@ def _options(items: Sequence[Dated]) -> Mapping[str, list[Option]]:
     places = {item.institution: item.institution_name for item in items if item.institution}
     years = sorted({item.year for item in items if item.year}, reverse=True)
     return {
-        "kind": [(kind.code, _(kind.name)) for kind in KINDS if kind.code in kinds],
-        "institution": sorted(places.items(), key=lambda place: place[1]),
-        "year": [(year, year) for year in years],
+        "kind": [(ALL, _("All kinds")), *((kind.code, _(kind.name)) for kind in KINDS if kind.code in kinds)],
+        "institution": [(ALL, _("All institutions")), *sorted(places.items(), key=lambda place: place[1])],
+        "year": [(ALL, _("All years")), *((year, year) for year in years)],
     }
 
 
