@@ -10,15 +10,18 @@ The shape (R4): `status` active, `scope` patient-privacy, `patient`, and a `prov
     purpose           v3 ActReason; without one: TREAT
 
 Nested provisions of type deny take their categories away again, for the actors they name or for all; where a deny
-cannot be told apart from a permit, the deny wins. A nested permit inside a deny opens again what it names.
+cannot be told apart from a permit, the deny wins. A nested permit inside a deny opens again what it names, as far as
+the whole consent opened it.
+
+A consent opens what the institution that keeps it holds, and nothing of another's: who holds the data decides, and
+nobody opens other people's doors by writing a Consent of their own. What limits a permit in a way that cannot be kept
+(single resources, codes, dates of the data, an unknown class) makes it open nothing.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from xinglin.access.categories import (
@@ -30,8 +33,8 @@ from xinglin.access.categories import (
     security_system,
 )
 from xinglin.core.schema.decode import parse
+from xinglin.core.search.values import date_range
 from xinglin.core.store.keys import TYPE_NUMBERS, reference_key
-from xinglin.kernel import clock
 from xinglin.kernel.database import Connection
 
 FOREVER: Final = 2**62
@@ -39,6 +42,10 @@ ALWAYS: Final = -(2**62)
 ANY_CUSTODIAN: Final = 0
 DEMOGRAPHICS: Final = categories()[0].bit
 LABELS: Final = ~CATEGORY_MASK & 0x7FFF0000
+PRIVACY: Final = "patient-privacy"
+DISCLOSING: Final = frozenset({"access", "use", "disclose"})
+"""Of the codes of provision.action, those that let data be seen."""
+CANNOT_KEEP: Final = ("code", "data", "dataPeriod")
 ROLE_CLASS: Final = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 
 
@@ -54,20 +61,41 @@ class Grant:
     ends: int
 
 
-def compile_consent(consent: dict[str, Any]) -> list[Grant]:
-    """The grants a Consent gives; none when it is not active, or denies as a whole."""
+def compile_consent(consent: dict[str, Any], keeper: int = ANY_CUSTODIAN) -> list[Grant]:
+    """The grants a Consent gives; none when it is not active, or denies as a whole.
+
+    keeper: key of the institution that keeps the Consent; nobody's (loaded by the node's operator) speaks for all.
+    """
     provision = consent.get("provision", {})
-    if consent.get("status") != "active" or provision.get("type", "permit") != "permit":
+    about_sharing = PRIVACY in _codes(consent["scope"].get("coding", ())) if "scope" in consent else True
+    if consent.get("status") != "active" or not about_sharing or provision.get("type") != "permit":
         return []
-    grants = _permit(provision, _span(provision, ALWAYS, FOREVER))
-    for nested in provision.get("provision", ()):
-        grants = _apply(grants, nested)
+    try:
+        grants = _whole(provision)
+    except ValueError:  # a period that cannot be read
+        return []
+    grants = [replace(grant, custodian=keeper or grant.custodian) for grant in grants if _holds(keeper, grant)]
     return [grant for grant in grants if grant.category & CATEGORY_MASK and grant.starts < grant.ends]
 
 
+def _whole(provision: dict[str, Any]) -> list[Grant]:
+    grants = _permit(provision, _span(provision, ALWAYS, FOREVER))
+    for nested in provision.get("provision", ()):
+        grants = _apply(grants, nested)
+    return grants
+
+
+def _holds(keeper: int, grant: Grant) -> bool:
+    return ANY_CUSTODIAN in (keeper, grant.custodian) or keeper == grant.custodian
+
+
 def _permit(provision: dict[str, Any], span: tuple[int, int]) -> list[Grant]:
-    opened = _categories(provision) or CATEGORY_MASK
-    opened = (opened | DEMOGRAPHICS) & CATEGORY_MASK | _labels(provision)
+    known = _categories(provision)
+    actions = {code for action in provision.get("action", ()) for code in _codes(action.get("coding", ()))}
+    unclear = any(name in provision for name in CANNOT_KEEP) or ("class" in provision and not known)
+    if unclear or ("action" in provision and not actions & DISCLOSING):
+        return []
+    opened = ((known or CATEGORY_MASK) | DEMOGRAPHICS) & CATEGORY_MASK | _labels(provision)
     purposes = tuple(coding.get("code", "") for coding in provision.get("purpose", ())) or ("TREAT",)
     custodians = _actors(provision, "CST") or [ANY_CUSTODIAN]
     grantees = _actors(provision, "IRCP", "PRCP")
@@ -76,13 +104,35 @@ def _permit(provision: dict[str, Any], span: tuple[int, int]) -> list[Grant]:
 
 def _apply(grants: list[Grant], nested: dict[str, Any]) -> list[Grant]:
     if nested.get("type") == "deny":
-        closed = _categories(nested) | _labels(nested) or CATEGORY_MASK | LABELS
+        closed = _closed(nested)
         grantees, custodians = _actors(nested, "IRCP", "PRCP"), _actors(nested, "CST")
-        grants = [piece for grant in grants for piece in _deny(grant, nested, closed, grantees, custodians)]
+        before = grants
+        grants = [piece for grant in before for piece in _deny(grant, nested, closed, grantees, custodians)]
         for inner in nested.get("provision", ()):
             if inner.get("type") == "permit":
-                grants += _permit(inner, _span(inner, ALWAYS, FOREVER))
+                permits = _permit(inner, _span(inner, ALWAYS, FOREVER))
+                grants += [both for permit in permits for grant in before if (both := _common(permit, grant))]
     return grants
+
+
+def _common(one: Grant, other: Grant) -> Grant | None:
+    """What both open; None where they speak of others."""
+    if one.grantee != other.grantee or not _holds(one.custodian, other):
+        return None
+    return Grant(
+        one.grantee,
+        one.custodian or other.custodian,
+        one.category & other.category,
+        tuple(purpose for purpose in one.purposes if purpose in other.purposes),
+        max(one.starts, other.starts),
+        min(one.ends, other.ends),
+    )
+
+
+def _closed(deny: dict[str, Any]) -> int:
+    """What a deny takes away: everything, where it names nothing or something unknown."""
+    named = (*deny.get("class", ()), *deny.get("securityLabel", ()))
+    return _bits(named) if named and all(_bits([coding]) for coding in named) else CATEGORY_MASK | LABELS
 
 
 def _deny(grant: Grant, nested: dict[str, Any], closed: int, grantees: list[int], custodians: list[int]) -> list[Grant]:
@@ -115,53 +165,39 @@ def _bits(codings: Iterable[dict[str, Any]]) -> int:
     return bits
 
 
+def _codes(codings: Iterable[dict[str, Any]]) -> set[str]:
+    return {coding.get("code", "") for coding in codings}
+
+
 def _actors(provision: dict[str, Any], *roles: str) -> list[int]:
     found = []
     for actor in provision.get("actor", ()):
-        codes = {coding.get("code") for coding in actor.get("role", {}).get("coding", ())}
+        codes = _codes(actor.get("role", {}).get("coding", ()))
         reference = actor.get("reference", {}).get("reference")
         if reference and codes & set(roles):
             found.append(reference_key(reference))
     return found
 
 
-_PARTIAL = re.compile(r"^(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?$")
-
-
 def _span(provision: dict[str, Any], default_start: int, default_end: int) -> tuple[int, int]:
-    """[start, end) in microseconds; the end of a partial date is the end of that day, month or year."""
+    """[start, end) in microseconds; the end of a partial date is the end of that day, month or year, in UTC where it
+    has no zone. Raises ValueError for what is no date."""
     period = provision.get("period", {})
     start, end = period.get("start"), period.get("end")
     return (
-        _moment(start)[0] if start else default_start,
-        _moment(end)[1] if end else default_end,
+        date_range(start)[0] if start else default_start,
+        date_range(end)[1] if end else default_end,
     )
-
-
-def _moment(text: str) -> tuple[int, int]:
-    """A FHIR dateTime as [first, last + 1) microsecond; without a zone, in UTC."""
-    partial = _PARTIAL.match(text)
-    if partial is None:
-        moment = datetime.fromisoformat(text)
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return clock.micros(moment), clock.micros(moment + timedelta(seconds=1))
-    year, month, day = (int(part) if part else None for part in partial.groups())
-    first = datetime(year or 1, month or 1, day or 1, tzinfo=UTC)
-    if day:
-        last = first + timedelta(days=1)
-    elif month:
-        last = datetime(first.year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
-    else:
-        last = datetime(first.year + 1, 1, 1, tzinfo=UTC)
-    return clock.micros(first), clock.micros(last)
 
 
 async def store_grants(connection: Connection, source: int, people: Sequence[int], grants: Sequence[Grant]) -> None:
     """Replace the grants of one source, for each of the Patient resources that are the person."""
     await connection.execute("DELETE FROM access_grant WHERE source = $1", source)
+    # what is nobody's (person 0) is no person's to open: a Consent without a patient opens nothing
     rows = [
         (person, g.grantee, g.custodian, g.category, list(g.purposes), g.starts, g.ends, source)
         for person in people
+        if person
         for g in grants
     ]
     if rows:
@@ -180,13 +216,13 @@ async def linked_people(connection: Connection, person: int) -> list[int]:
 async def relink(connection: Connection, people: Sequence[int]) -> None:
     """Spread, or draw back, the grants of these people's consents after a link was made or parted."""
     rows = await connection.fetch(
-        "SELECT r.key, r.person, r.body FROM resource r"
+        "SELECT r.key, r.person, r.custodian, r.body FROM resource r"
         " WHERE r.type = $1 AND r.person = ANY($2::bigint[]) AND NOT r.deleted",
         TYPE_NUMBERS["Consent"],
         list(people),
     )
     for row in rows:
-        grants = compile_consent(parse(row["body"]))
+        grants = compile_consent(parse(row["body"]), row["custodian"])
         await store_grants(connection, row["key"], await linked_people(connection, row["person"]), grants)
 
 

@@ -6,10 +6,11 @@ filtered afterwards, and nothing says whether a hidden row exists.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -55,6 +56,7 @@ class RoleVisibility:
 
     principal: Principal
     now: int
+    verb: str = "r"
     unrestricted: bool = False
 
     def predicate(self, alias: str, bind: Bind) -> str:
@@ -74,10 +76,8 @@ class RoleVisibility:
 
     def _scopes(self, alias: str, bind: Bind) -> str:
         """A token may ask for less than its role allows; never for more."""
-        if self.principal.scopes is None:
-            return ""
-        readable = readable_types(self.principal.scopes)
-        return "" if readable is None else " AND " + _of_types(readable, alias, bind)
+        types = scoped_types(self.principal, self.verb)
+        return "" if types is None else " AND " + _of_types(types, alias, bind)
 
     @property
     def _institution(self) -> int:
@@ -123,49 +123,75 @@ def institution_key(id: str) -> int:
     return key_of("Organization", id)
 
 
-def visibility(principal: Principal, now: int) -> Visibility:
-    """What this principal may see, as a predicate."""
+def visibility(principal: Principal, now: int, verb: str = "r") -> Visibility:
+    """What this principal may see, as a predicate; `verb`: of SMART, r to read, s to search."""
     if principal.role is Role.SYSTEM and principal.institution is None and principal.scopes is None:
         return UNRESTRICTED
-    return RoleVisibility(principal, now)
+    return RoleVisibility(principal, now, verb)
 
 
-def readable_types(scopes: tuple[str, ...]) -> frozenset[str] | None:
-    """Types that SMART scopes let a token read; None: all. `system/*.rs`, `user/Observation.read`, ..."""
+_SCOPE: Final = re.compile(r"(patient|user|system)/(\*|[A-Z][A-Za-z]+)\.(\*|read|write|(?=[cruds])c?r?u?d?s?)")
+_FIRST_VERSION: Final = {"*": "cruds", "read": "rs", "write": "cud"}
+
+
+def scoped_types(principal: Principal, verb: str) -> frozenset[str] | None:
+    """Types for which the scopes of a token let it do one of c, r, u, d, s; None: all.
+
+    SMART App Launch 2.2, versions 1 (`user/Observation.read`) and 2 (`system/*.rs`). A scope limited by a search
+    grants nothing, since its whole type would be more than it says; one of a patient counts for patients only.
+    """
+    if principal.scopes is None:
+        return None
     types: set[str] = set()
-    for scope in scopes:
-        context, _, rest = scope.partition("/")
-        name, _, verbs = rest.partition(".")
-        if context not in ("system", "user", "patient") or not (
-            verbs in ("read", "*") or "r" in verbs.partition("?")[0]
-        ):
+    for scope in principal.scopes:
+        match = _SCOPE.fullmatch(scope)
+        if match is None or (match[1] == "patient" and principal.role is not Role.PATIENT):
             continue
-        if name == "*":
+        if verb not in _FIRST_VERSION.get(match[3], match[3]):
+            continue
+        if match[2] == "*":
             return None
-        if name in TYPE_NUMBERS:
-            types.add(name)
+        types |= {match[2]} & TYPE_NUMBERS.keys()
     return frozenset(types)
 
 
-def _writable_by_scopes(scopes: tuple[str, ...], type: str) -> bool:
-    for scope in scopes:
-        context, _, rest = scope.partition("/")
-        name, _, verbs = rest.partition(".")
-        if (
-            context in ("system", "user", "patient")
-            and name in ("*", type)
-            and (verbs in ("write", "*") or (set(verbs) & set("cud") and "read" not in verbs))
-        ):
-            return True
-    return False
+def may(principal: Principal, type: str, verb: str) -> bool:
+    """Whether the scopes let the principal do it; the role's rules stand beside them."""
+    types = scoped_types(principal, verb)
+    return types is None or type in types
 
 
-def check_write(principal: Principal, type: str) -> None:
-    """Refuse a write of a type that the role, or the token, does not have."""
-    rule = rule_of(principal.role)
-    allowed = type in rule.writes and (principal.scopes is None or _writable_by_scopes(principal.scopes, type))
-    if not allowed:
+VERBS: Final = {"POST": "c", "PUT": "u", "DELETE": "d"}
+
+
+def check_write(principal: Principal, type: str, verb: str) -> None:
+    """Refuse a write (c, u, d) of a type that the role, or the token, does not have."""
+    if type not in rule_of(principal.role).writes or not may(principal, type, verb):
         raise Forbidden(
             f"The role {principal.role.value} may not write {type}.",
             remedy="Sign in with a role that may, or ask the institution's manager.",
         )
+
+
+AUTHORS: Final = {
+    "Observation": ("performer",),
+    "QuestionnaireResponse": ("author", "source"),
+    "Communication": ("sender",),
+}
+"""Who says what a patient may write. A Consent is the patient's by whom it is about."""
+
+
+def own_words(principal: Principal, resource: dict[str, Any], *, said: bool = False) -> bool:
+    """Whether nobody but the patient speaks in a resource; `said`: and it says so."""
+    own = {f"Patient/{patient}" for patient in principal.patients}
+    authors = [
+        author.get("reference")
+        for element in AUTHORS.get(resource["resourceType"], ())
+        for author in _listed(resource.get(element, []))
+    ]
+    unsaid = said and resource["resourceType"] in AUTHORS and not authors
+    return not unsaid and all(author in own for author in authors)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

@@ -27,7 +27,7 @@ from xinglin.access.house import House
 from xinglin.access.persons.find import Match
 from xinglin.access.persons.find import find as find_people
 from xinglin.access.persons.index import index_patients
-from xinglin.access.policy import own_keys, visibility
+from xinglin.access.policy import may, own_keys, visibility
 from xinglin.access.principal import Principal, Role
 from xinglin.access.writing import Outcome, Writing
 from xinglin.core.rest.gate import Write
@@ -86,7 +86,11 @@ class Records:
     @property
     def visible(self) -> Visibility:
         """The principal's rules at this moment."""
-        return UNRESTRICTED if self._everything else visibility(self.principal, clock.micros(clock.now()))
+        return self._may("r")
+
+    def _may(self, verb: str) -> Visibility:
+        """The rules for one of SMART's verbs: a token may be let to read and not to search."""
+        return UNRESTRICTED if self._everything else visibility(self.principal, clock.micros(clock.now()), verb)
 
     # reading ----------------------------------------------------------------------------------------------------
 
@@ -160,7 +164,7 @@ class Records:
         parsed = parse(query, type, within=compartment, lenient=not strict)
         async with self._audited("search", _target(type, parsed)) as touched:
             async with self.house.database.connection() as connection:
-                result = await self._run(connection, parsed, self.visible)
+                result = await self._run(connection, parsed, self._may("s"), (type, compartment))
             touched += [*result.matches, *result.included]
         return Found(
             result.matches,
@@ -175,7 +179,7 @@ class Records:
         """Patients that what was typed may mean, the best first: names in any spelling, numbers, dates."""
         async with self._audited("search", "Patient?find") as touched:
             async with self.house.database.connection() as connection:
-                found = await find_people(connection, text, self.visible, limit=count)
+                found = await find_people(connection, text, self._may("s"), limit=count)
             touched += [match.stored for match in found]
         return found
 
@@ -185,34 +189,33 @@ class Records:
             return []
         return (await self.search(type, f"_id={','.join(ids)}&_count={len(ids)}")).matches
 
-    async def _run(self, connection: Connection, query: Query, visible: Visibility) -> SearchResult:
+    async def _run(
+        self, connection: Connection, query: Query, visible: Visibility, where: object = None
+    ) -> SearchResult:
         return await run_search(
             connection,
             query,
             visible,
             now=clock.micros(clock.now()),
             secret=self.house.signing_key,
-            context=self._context(query),
+            context=self._context(query, where),
         )
 
-    def _context(self, query: Query) -> str:
-        """What a page link is good for: this search, and whoever made it."""
+    def _context(self, query: Query, where: object) -> str:
+        """What a page link is good for: this search, where it was asked, and whoever made it."""
         who = self.principal
         asked = [pair for pair in query.used if pair[0] != "_page"]
-        text = repr((asked, who.login, who.role, who.purpose, who.institution, who.scopes))
+        text = repr((where, asked, who.login, who.role, who.purpose, who.institution, who.scopes))
         return sha256(text.encode()).hexdigest()
 
     # writing ----------------------------------------------------------------------------------------------------
 
     async def write(self, writes: Sequence[Write], *, custodian: str | None = None) -> list[Outcome]:
         """Make all the changes, or none. `custodian`: the Organization that holds them (programs of the operator)."""
-        if custodian and self.principal.role is not Role.SYSTEM:
-            raise Forbidden("Only a program of the operator says for whom it writes.")
-        try:
+        async with self.refusals(_interaction(writes), _written(writes)):
+            if custodian and self.principal.role is not Role.SYSTEM:
+                raise Forbidden("Only a program of the operator says for whom it writes.")
             return await self._write(writes, custodian)
-        except Problem as problem:
-            await self._refused(_interaction(writes), _written(writes), problem)
-            raise
 
     async def _write(self, writes: Sequence[Write], custodian: str | None) -> list[Outcome]:
         """Try again where another transaction made the same resource between our look and our insert."""
@@ -248,7 +251,7 @@ class Records:
         parsed = parse(f"{query}&_count=2", type)
         if not parsed.branches[0].conditions:
             raise Invalid("A condition needs a search parameter.", code="required", remedy="Say identifier=...")
-        result = await self._run(connection, parsed, self.visible)
+        result = await self._run(connection, parsed, self._may("s"))
         return result.matches
 
     async def _project(self, connection: Connection, changes: Sequence[Change]) -> None:
@@ -258,11 +261,15 @@ class Records:
             await index_patients(connection, patients)
         for change in changes:
             if change.type == "Consent":
-                grants = compile_consent(change.resource) if change.resource else []
+                grants = compile_consent(change.resource, change.custodian) if change.resource else []
                 await store_grants(connection, change.key, await linked_people(connection, change.person), grants)
 
     def _write_access(self, writes: Sequence[Write], changes: Sequence[Change], outcomes: Sequence[Outcome]) -> Access:
-        persons = tuple(sorted({change.person for change in changes if change.person}))
+        """Whose data a write touched: what it changed, whose that was before, and what it found and showed."""
+        versions = [outcome.stored for outcome in outcomes if outcome.stored]
+        found = {version.person for version in versions} | {change.person for change in changes}
+        found |= {change.before.person for change in changes if change.before}
+        persons = tuple(sorted(found - {0}))
         target = _written(writes)
         if len(writes) == 1 and outcomes[0].stored is not None:
             target = outcomes[0].stored.reference
@@ -287,6 +294,15 @@ class Records:
         reason = problem.issues[0].code
         await self.house.audit.write(Access(self.principal, interaction, target, outcome=outcome, why=reason))
 
+    @asynccontextmanager
+    async def refusals(self, interaction: str, target: str) -> AsyncIterator[None]:
+        """Record it where the block refuses; for a verb that writes its own line when it succeeds."""
+        try:
+            yield
+        except Problem as problem:
+            await self._refused(interaction, target, problem)
+            raise
+
     async def audit_trail(
         self,
         *,
@@ -295,19 +311,29 @@ class Records:
         before: int | None = None,
         wanted: Wanted = ANYTHING,
     ) -> list[AccessEntry]:
-        """Who looked, newest first: the person's own list, or for managers that of their institution's people."""
-        scope: dict[str, Any] = {}
-        role = self.principal.role
-        if role is Role.PATIENT:
-            scope["persons"] = own_keys(self.principal)
-        elif role is Role.MANAGER:
-            scope["institution"] = self.principal.institution or ""
-        elif role is not Role.SYSTEM:
+        """Who looked, newest first: the person's own list, or for managers that of their institution's people.
+
+        Looking at the log is an access of its own.
+        """
+        async with self._audited("search", "AuditEvent"):
+            scope = self._log_scope(patient)
+            async with self.house.database.connection() as connection:
+                return await audit.entries(connection, count=min(count, 1000), before=before, wanted=wanted, **scope)
+
+    def _log_scope(self, patient: str | None) -> dict[str, Any]:
+        """Which lines of the log are the principal's to see."""
+        who = self.principal
+        if who.role is Role.PATIENT:
+            scope: dict[str, Any] = {"persons": own_keys(who)}
+        elif who.institution and who.role in (Role.MANAGER, Role.SYSTEM):
+            scope = {"institution": who.institution}
+        elif who.role is Role.SYSTEM:
+            scope = {"persons": [key_of("Patient", patient)]} if patient else {}
+        else:
             raise Forbidden("The access log is for the person it is about, and for managers.")
-        elif patient:
-            scope["persons"] = [key_of("Patient", patient)]
-        async with self.house.database.connection() as connection:
-            return await audit.entries(connection, count=min(count, 1000), before=before, wanted=wanted, **scope)
+        if not may(who, "AuditEvent", "s"):
+            raise Forbidden("The token's scopes do not include AuditEvent.", remedy="Ask for AuditEvent.rs.")
+        return scope
 
     async def _read_log(self, id: str) -> Stored:
         found = await self.audit_trail(count=1, before=int(id[1:]) + 1)
@@ -358,6 +384,8 @@ def _cursor(text: str | None) -> tuple[int, int, int] | None:
     if match is None:
         raise Invalid("The page link is damaged.", code="value", remedy="Start again from the first page.")
     updated, key, version = (int(part) for part in match.groups())
+    if not -(2**63) <= key < 2**63:
+        raise Invalid("The page link is damaged.", code="value", remedy="Start again from the first page.")
     return updated, key, version
 
 

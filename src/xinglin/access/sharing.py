@@ -263,6 +263,11 @@ async def _written(records: Records, resource: dict[str, Any]) -> Stored:
 
 async def break_glass(records: Records, patient_id: str, reason: str, words: str) -> datetime:
     """Open everything that is held of a person to one clinician for an hour; the person is told. Returns the end."""
+    async with records.refusals("break-glass", f"Patient/{patient_id}"):
+        return await _broken(records, patient_id, reason, words)
+
+
+async def _broken(records: Records, patient_id: str, reason: str, words: str) -> datetime:
     principal = records.principal
     if principal.role is not Role.CLINICIAN or not principal.practitioner or not principal.institution:
         raise Forbidden("Emergency access is for clinicians who act for an institution.")
@@ -342,6 +347,10 @@ async def locate(records: Records, identifier: str, birth_date: str) -> list[str
         raise Forbidden("Looking for a person outside the institution is for clinicians in an emergency.")
     if not identifier.strip() or not birth_date.strip():
         raise Invalid("Give both the number and the birth date.", code="required", expression="identifier")
+    try:
+        date.fromisoformat(birth_date.strip())  # a day: with a prefix or a year alone, the number alone would do
+    except ValueError:
+        raise Invalid("Give the birth date as YYYY-MM-DD.", code="value", expression="birth_date") from None
     node = Records(records.house, records.principal.for_purpose(Purpose.EMERGENCY), visible_to_node=True)
     query = f"identifier={_escaped(identifier.strip())}&birthdate={_escaped(birth_date.strip())}&_count=10"
     return [stored.id for stored in (await node.search("Patient", query)).matches]
@@ -353,9 +362,9 @@ def _escaped(text: str) -> str:
 
 async def count_by_type(records: Records) -> list[tuple[str, int]]:
     """How many resources of each type the manager's institution holds."""
-    if records.principal.role not in (Role.MANAGER, Role.SYSTEM):
-        raise Forbidden("Counts are for the institution's manager.")
     institution = records.principal.institution
+    if records.principal.role is not Role.SYSTEM and (records.principal.role is not Role.MANAGER or not institution):
+        raise Forbidden("Counts are for the institution's manager.")
     condition = "custodian = $1" if institution else "$1::bigint IS NULL"
     async with records.house.database.connection() as connection:
         rows = await connection.fetch(
