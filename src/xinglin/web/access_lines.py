@@ -59,12 +59,12 @@ def _line(visit: Visit, directory: Directory) -> AuditLine:
         action=done,
         role=_(ROLES[Role(newest.role)]) if newest.role in set(Role) else newest.role,
         institution=directory.name(newest.institution),
-        what=listed(dict.fromkeys(filter(None, (kind_of_target(entry.target) for entry in visit.entries)))),
-        why=emergency_reason(newest.why) if emergency else _why(newest),
+        what="" if emergency else listed(dict.fromkeys(filter(None, map(_kind, visit.entries)))),
+        why=emergency_reason(newest.why) if emergency else purpose(newest.purpose),
         allowed=newest.outcome == SUCCESS,
         emergency=emergency or newest.purpose == "BTG",
     )
 
 
-def _why(entry: AccessEntry) -> str:
-    return purpose(entry.purpose)
+def _kind(entry: AccessEntry) -> str:
+    return kind_of_target(entry.target)
