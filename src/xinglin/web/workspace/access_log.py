@@ -34,8 +34,9 @@ def routes() -> list[BaseRoute]:
 
 @signed_in(Role.MANAGER)
 async def log_page(request: Request) -> Response:
-    asked = {name: request.query_params.get(name, "")[:80] for name in ("login", "outcome", "since", "until")}
-    before = request.query_params.get("before", "")
+    given = request.query_params
+    asked = {name: given.get(name, "")[:80].replace("\0", "") for name in ("login", "outcome", "since", "until")}
+    before = given.get("before", "")
     start = int(before) if before.isdecimal() and len(before) < 19 else None
     entries = await records(request).audit_trail(count=READ, before=start, wanted=_wanted(asked))
     users = await everyone(house(request).database, institution=principal(request).institution)
