@@ -26,6 +26,7 @@ from xinglin.access.records import House, Records
 from xinglin.core.rest import outcomes
 from xinglin.core.rest.door import Door, deliver
 from xinglin.core.rest.exchange import Header
+from xinglin.exchange.bulk.operations import OPERATIONS
 from xinglin.kernel.config import Settings, load
 from xinglin.kernel.errors import NotFound, Problem, TooLarge
 from xinglin.ui.assets import static_files
@@ -59,7 +60,7 @@ class Application:
         self.settings = settings
         self.house = house
         self.doorkeeper: Doorkeeper | None = None
-        self.door = Door(settings.public_base + FHIR, max_body=settings.max_body_mb << 20)
+        self.door = Door(settings.public_base + FHIR, max_body=settings.max_body_mb << 20, operations=OPERATIONS)
         self.pages = Starlette(
             routes=[static_files(), *web.routes()],
             exception_handlers=_exception_handlers(),

@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from typing import Final
 
-MIGRATIONS: Final = ("xinglin.core.store", "xinglin.access")
+MIGRATIONS: Final = ("xinglin.kernel", "xinglin.core.store", "xinglin.access")
 """Packages whose `migrations` folders are applied, in this order."""

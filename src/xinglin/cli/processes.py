@@ -42,9 +42,9 @@ def _wait_and_end(parent: Any) -> None:
 
 
 def background() -> None:
-    """Keep up what follows from new records: links between a person's Patients. Settings: the environment.
+    """Keep up what follows from new records, links between a person's Patients, and work on jobs.
 
-    Every step is one transaction, so ending it is safe at any moment.
+    Settings: the environment. Every step is one transaction, so ending it is safe at any moment.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     end_with_parent()
@@ -53,10 +53,16 @@ def background() -> None:
 
 
 async def _rounds(settings: Settings) -> None:
-    from xinglin.access.persons import catch_up
     from xinglin.access.records import House
+    from xinglin.exchange.bulk.background import work_on
 
     house = await House.open(settings)
+    await asyncio.gather(_link(house), work_on(house))
+
+
+async def _link(house: Any) -> None:
+    from xinglin.access.persons import catch_up
+
     while True:
         try:
             done = await catch_up(house)

@@ -30,6 +30,8 @@ class Settings:
     session_hours: a sign-in ends after this many hours without a request.
     statement_seconds: a query that runs longer is refused as too costly.
     max_body_mb: largest request body accepted, in MiB.
+    export_hours: files of a bulk export are removed after this many hours.
+    import_hosts: hosts, separated by commas, that $import may fetch files from by https; empty means none.
     secure_cookies: "auto" marks cookies Secure unless the node is served on plain http at a loopback address.
     """
 
@@ -44,6 +46,8 @@ class Settings:
     session_hours: int = 12
     statement_seconds: int = 10
     max_body_mb: int = 64
+    export_hours: int = 24
+    import_hosts: str = ""
     secure_cookies: str = "auto"
 
     @property

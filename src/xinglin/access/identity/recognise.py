@@ -55,6 +55,26 @@ SELECT t.id, t.name, t.role, t.institution, t.practitioner, t.patient, t.scopes,
        {_LINKED.format(patient="t.patient")} AS linked
   FROM access_token t WHERE t.hash = $1
 """  # noqa: S608
+_TOKEN_STANDS = f"""
+SELECT t.id, t.name, t.role, t.institution, t.practitioner, t.patient, t.scopes,
+       {_LINKED.format(patient="t.patient")} AS linked
+  FROM access_token t WHERE t.id = $1 AND t.revoked IS NULL AND t.expires > $2
+"""  # noqa: S608
+_ACCOUNT_STANDS = f"""
+SELECT a.name_zh AS name, a.role, a.institution, a.practitioner, a.patient,
+       {_LINKED.format(patient="a.patient")} AS linked
+  FROM account a WHERE a.login = $1 AND a.active
+"""  # noqa: S608
+_TOKEN_LOGIN: Final = "token:"  # noqa: S105  a prefix, no secret
+
+
+async def standing(connection: Connection, login: str) -> Principal | None:
+    """The principal of this login as it stands now; None once its token has ended or its account is closed."""
+    if login.startswith(_TOKEN_LOGIN):
+        row = await connection.fetchrow(_TOKEN_STANDS, login.removeprefix(_TOKEN_LOGIN), clock.now())
+        return None if row is None else _principal(row, login, row["name"], row["scopes"])
+    row = await connection.fetchrow(_ACCOUNT_STANDS, login)
+    return None if row is None else _principal(row, login, row["name"], None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +152,7 @@ class Doorkeeper:
         if row is None or row["revoked"] is not None or row["expires"] <= now:
             self._remembered.pop(digest, None)
             raise Unauthenticated(_why(row), remedy="Issue a new one: xinglin token --role ROLE --hours N")
-        principal = _principal(row, f"token:{row['id']}", row["name"], row["scopes"])
+        principal = _principal(row, f"{_TOKEN_LOGIN}{row['id']}", row["name"], row["scopes"])
         if self._listening and generation == self._generation:
             self._remember(digest, principal, (row["expires"] - now).total_seconds())
         return principal

@@ -104,17 +104,22 @@ def _shown(answer: Answer, shown: Presentation) -> Answer:
 async def deliver(answer: Answer, method: str, asked: Mapping[bytes, bytes], send: Send) -> None:
     """Send an answer; `asked` are the request's headers."""
     body, headers = answer.body, [*SECURITY, *answer.headers]
-    if body:
+    if answer.stream is not None:
+        headers.append((b"content-type", answer.content_type))
+    elif body:
         headers.append((b"content-type", answer.content_type))
         if len(body) >= GZIP_FROM and _takes_gzip(asked.get(b"accept-encoding")):
             body = await asyncio.to_thread(_packed, body) if len(body) >= THREAD_FROM else _packed(body)
             headers += [(b"content-encoding", b"gzip"), (b"vary", b"accept-encoding")]
     if answer.status not in (204, 304):
-        headers.append((b"content-length", b"%d" % len(body)))
+        headers.append((b"content-length", b"%d" % (len(body) if answer.stream is None else answer.length)))
     request_id = asked.get(b"x-request-id")
     if request_id and _REQUEST_ID.fullmatch(request_id):
         headers.append((b"x-request-id", request_id))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    if answer.stream is not None and method != "HEAD":
+        async for part in answer.stream:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
     await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -79,13 +79,18 @@ class Prefer:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back. `resource_body` says that the body is a FHIR resource that presentation may reshape."""
+    """What goes back. `resource_body` says that the body is a FHIR resource that presentation may reshape.
+
+    `stream` stands in place of a body that is too long to be held; then `length` is its number of bytes.
+    """
 
     status: int = 200
     body: bytes = b""
     headers: tuple[Header, ...] = ()
     content_type: bytes = FHIR_JSON
     resource_body: bool = field(default=True)
+    stream: AsyncIterator[bytes] | None = None
+    length: int = 0
 
 
 def checked_id(text: str) -> str:

@@ -49,7 +49,7 @@ class Interaction:
 class Operation:
     """A `$operation`. levels: "system", "type", "instance"; types: empty means every type.
 
-    writes: it changes something, so GET is refused.
+    writes: it changes something, so GET is refused. media: what it may answer beside JSON.
     """
 
     name: str
@@ -61,6 +61,7 @@ class Operation:
     writes: bool = False
     reads: bool = True
     deletes: bool = False
+    media: frozenset[str] = frozenset()
 
     def methods(self) -> tuple[str, ...]:
         pairs = (("GET", self.reads and not self.writes), ("POST", self.reads), ("DELETE", self.deletes))
@@ -116,7 +117,7 @@ class Routes:
             raise not_allowed(call.method, ())
         if method not in operation.methods():
             raise not_allowed(call.method, operation.methods())
-        return Interaction("operation", level, method, operation.handler, operation.summary)
+        return Interaction("operation", level, method, operation.handler, operation.summary, media=operation.media)
 
 
 def shape_of(segments: Sequence[str]) -> str:

@@ -1,0 +1,1 @@
+"""Exchange: how records leave and enter the house whole. Each package below is one way."""

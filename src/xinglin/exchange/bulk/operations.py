@@ -1,0 +1,184 @@
+"""The $operations of bulk data: kick-off, status and cancel, files.
+
+    GET [base]/$export                      202, Content-Location: the status address
+    GET [base]/$export-status?job=ID        202 with X-Progress and Retry-After, then 200 with the manifest
+    GET [base]/$export-file?job=ID&name=N   NDJSON
+    DELETE [base]/$export-status?job=ID     202: cancelled, and its files are gone
+
+A job is its owner's alone: to everybody else it does not exist.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import timedelta
+from email.utils import format_datetime
+from typing import Any, Final
+
+import orjson
+
+from xinglin.access.bulk import check_may_export, closed_since, note
+from xinglin.access.records import Records
+from xinglin.core.rest import outcomes
+from xinglin.core.rest.exchange import Answer, Call
+from xinglin.core.rest.parameters import arguments, one
+from xinglin.core.rest.routing import Operation
+from xinglin.exchange.bulk import exporting
+from xinglin.exchange.bulk.asking import asked_of
+from xinglin.exchange.bulk.folders import Folder, parts
+from xinglin.kernel import clock, jobs
+from xinglin.kernel.errors import Gone, Issue, NotFound, TooMany
+
+MOST_UNFINISHED: Final = 5  # jobs of one owner
+_IG: Final = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/"
+_JSON: Final = b"application/json"
+NDJSON: Final = b"application/fhir+ndjson"
+
+
+async def kick_off(call: Call) -> Answer:
+    records = gate_of(call)
+    async with records.refusals("export", "/".join(call.segments)):
+        check_may_export(records.principal)
+    asked = await asked_of(call)
+    if asked.group is not None:
+        await records.read("Group", asked.group)  # missing and forbidden look the same
+    async with records.house.database.transaction() as connection:
+        if await jobs.unfinished(connection, records.principal.login) >= MOST_UNFINISHED:
+            raise TooMany(f"{MOST_UNFINISHED} of your jobs are not finished yet.", remedy="Wait, or cancel one.")
+        keep = timedelta(hours=records.house.settings.export_hours)
+        job = await jobs.submit(connection, exporting.KIND, records.principal.login, asdict(asked), keep=keep)
+    await note(records, exporting.target_of(job))
+    return accepted(call, "$export-status", job)
+
+
+def accepted(call: Call, operation: str, job: jobs.Job) -> Answer:
+    where = f"{call.door.base}/{operation}?job={job.id}"
+    body = outcomes.all_well(f"It is being worked on. Its state is at {where}.")
+    return Answer(202, body, ((b"content-location", where.encode()),), resource_body=False)
+
+
+def gate_of(call: Call) -> Records:
+    records = call.records
+    assert isinstance(records, Records)
+    return records
+
+
+async def own_job(call: Call, kind: str) -> tuple[jobs.Job, dict[str, Any]]:
+    """The caller's job that the address names, and the other parameters."""
+    found = await arguments(call, frozenset({"job", "name"}))
+    records = gate_of(call)
+    async with records.house.database.connection() as connection:
+        job = await jobs.find(connection, str(one(found, "job")))
+    gone = job is None or job.state == jobs.CANCELLED or (job.expires and job.expires < clock.now())
+    if gone or job is None or job.kind != kind or job.owner != records.principal.login:
+        raise NotFound("There is no such job.", remedy="It may have expired; start it again.")
+    return job, found
+
+
+async def status(call: Call) -> Answer:
+    job, _ = await own_job(call, exporting.KIND)
+    if call.method == "DELETE":
+        return await cancelled(call, job)
+    if not job.ended:
+        return waiting(job, _saying(job))
+    if job.state == jobs.FAILED:
+        return failed(job)
+    await _refuse_closed(call, job)
+    return Answer(200, orjson.dumps(_manifest(call, job)), _expiry(job), _JSON, resource_body=False)
+
+
+async def cancelled(call: Call, job: jobs.Job) -> Answer:
+    house = gate_of(call).house
+    async with house.database.transaction() as connection:
+        await (jobs.remove if job.ended else jobs.cancel)(connection, job.id)
+    Folder.of(house.settings, job.kind, job.id).remove()
+    return Answer(202, outcomes.all_well("It is cancelled, and its files are removed."), resource_body=False)
+
+
+def waiting(job: jobs.Job, saying: str) -> Answer:
+    seconds = 1 if job.started is None else min(10, 1 + int((clock.now() - job.started).total_seconds()) // 10)
+    headers = ((b"x-progress", saying.encode()[:100]), (b"retry-after", b"%d" % seconds))
+    return Answer(202, b"", headers, resource_body=False)
+
+
+def failed(job: jobs.Job) -> Answer:
+    issue = Issue("exception", job.error, remedy="Start it again.")
+    return Answer(500, outcomes.operation_outcome([issue]), resource_body=False)
+
+
+def _saying(job: jobs.Job) -> str:
+    types, number = job.arguments["types"], job.progress.get("type", 0)
+    if not job.progress:
+        return "waiting to start"
+    at = types[number] if number < len(types) else "the end"
+    return f"{job.progress['count']:,} resources, now at {at} ({number}/{len(types)} types)"
+
+
+def _manifest(call: Call, job: jobs.Job) -> dict[str, Any]:
+    def listed(kind: str) -> list[dict[str, Any]]:
+        return [
+            {
+                "type": file["type"],
+                "url": f"{call.door.base}/$export-file?job={job.id}&name={file['name']}",
+                "count": file["count"],
+            }
+            for file in job.progress.get("files", ())
+            if file["kind"] == kind and file["count"]
+        ]
+
+    return {
+        "transactionTime": clock.instant(job.arguments["at"]),
+        "request": job.arguments["request"],
+        "requiresAccessToken": True,
+        "output": listed(exporting.OUTPUT),
+        "deleted": listed(exporting.DELETED),
+        "error": [],
+    }
+
+
+async def file(call: Call) -> Answer:
+    job, found = await own_job(call, exporting.KIND)
+    name = one(found, "name")
+    known = [one for one in job.progress.get("files", ()) if one["name"] == name]
+    path = Folder.of(gate_of(call).house.settings, job.kind, job.id).path / (known[0]["name"] if known else "-")
+    if job.state != jobs.DONE or not known or not path.is_file():
+        raise NotFound("There is no such file.", remedy="Take its address from the manifest.")
+    await _refuse_closed(call, job)
+    await note(gate_of(call), f"{exporting.target_of(job)} {name}")
+    headers, length = _expiry(job), known[0]["bytes"]
+    return Answer(200, b"", headers, NDJSON, resource_body=False, stream=parts(path, length), length=length)
+
+
+async def _refuse_closed(call: Call, job: jobs.Job) -> None:
+    """What a consent has closed since is not handed out from a file."""
+    records = gate_of(call)
+    since = clock.micros(job.started or job.created)
+    async with records.house.database.connection() as connection:
+        closed = await closed_since(connection, records.principal, since, exporting.target_of(job))
+    if closed:
+        Folder.of(records.house.settings, job.kind, job.id).remove()
+        raise Gone("Consent of someone in this export has changed since.", remedy="Start a new export.")
+
+
+def _expiry(job: jobs.Job) -> tuple[tuple[bytes, bytes], ...]:
+    return ((b"expires", format_datetime(job.expires, usegmt=True).encode()),) if job.expires else ()
+
+
+OPERATIONS: Final = (
+    Operation(
+        "export",
+        frozenset({"system", "type", "instance"}),
+        kick_off,
+        "Start a bulk export.",
+        frozenset({"Patient", "Group"}),
+        _IG + "export",
+    ),
+    Operation("export-status", frozenset({"system"}), status, "How far an export is; DELETE ends it.", deletes=True),
+    Operation(
+        "export-file",
+        frozenset({"system"}),
+        file,
+        "A file of an export.",
+        media=frozenset({"application/fhir+ndjson", "application/ndjson"}),
+    ),
+)
