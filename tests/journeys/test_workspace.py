@@ -39,14 +39,19 @@ async def _person(house: House) -> Records:
     return Records(house, Principal("patient", "李世良", Role.PATIENT, Purpose.OWN, patients=patients))
 
 
+def _listen(page: Any, wrong: list[str]) -> None:
+    """Whatever the browser complains of."""
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+
+
 @pytest.mark.parametrize("lang", ["zh-Hans", "en"])
 @pytest.mark.parametrize("login", PAGES)
 def test_every_page_is_sound_in_both_languages(visit: Any, login: str, lang: str) -> None:
     wrong: list[str] = []
     for width in (320, 1280):
         page = visit(login, width=width, lang=lang)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+        _listen(page, wrong)
         for path in PAGES[login]:
             assert page.goto(path).status == 200, path
             assert page.locator("html").get_attribute("lang") == lang
