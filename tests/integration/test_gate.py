@@ -179,6 +179,8 @@ async def test_every_access_is_in_the_persons_list_allowed_or_refused(county: Ho
     assert not any(e.login == "dr-b" for e in await Records(county, BEN).audit_trail())
     with pytest.raises(NotFound):
         await Records(county, DOCTOR_A).read("Observation", "ob1")
+    [told] = await Records(county, ANNA).audit_trail(count=1)
+    assert (told.login, told.outcome, told.target) == ("dr-a", 4, "Observation/ob1")
     refused = await Records(county, MANAGER_A).audit_trail(count=1)
     assert (refused[0].outcome, refused[0].target) == (4, "Observation/ob1")
     with pytest.raises(Forbidden):

@@ -291,8 +291,21 @@ class Records:
 
     async def _refused(self, interaction: str, target: str, problem: Problem) -> None:
         outcome = audit.REFUSED if problem.status < 500 else audit.FAILED
-        reason = problem.issues[0].code
-        await self.house.audit.write(Access(self.principal, interaction, target, outcome=outcome, why=reason))
+        persons = await self._whose(target)
+        why = problem.issues[0].code
+        await self.house.audit.write(Access(self.principal, interaction, target, persons, outcome=outcome, why=why))
+
+    async def _whose(self, target: str) -> tuple[int, ...]:
+        """Whose a refused target is, so that the person reads of the attempt. Asked for what is missing, too, which
+        so takes as long as what is hidden."""
+        type, _, id = target.partition("/")
+        if not id or type not in TYPE_NUMBERS:
+            return ()
+        async with self.house.database.connection() as connection:
+            person = await connection.fetchval(
+                "SELECT person FROM resource WHERE key = $1", key_of(type, id.partition("/")[0])
+            )
+        return (person,) if person else ()
 
     @asynccontextmanager
     async def refusals(self, interaction: str, target: str) -> AsyncIterator[None]:
