@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
 
 from bulk import begin, client, county, exported, lines, names, observation, put, work
 from xinglin.access import bulk as gate
+from xinglin.access.categories import categories
+from xinglin.access.consent import provision
 from xinglin.access.house import House
 from xinglin.access.identity import tokens
 from xinglin.access.principal import Role
@@ -17,6 +17,7 @@ from xinglin.kernel import clock, jobs
 
 __all__ = ["county"]
 
+CONSENT_SCOPE = "http://terminology.hl7.org/CodeSystem/consentscope"
 P1 = {"Patient/p1", "Observation/p1-0", "Observation/p1-1", "Observation/p1-2"}
 
 
@@ -24,33 +25,25 @@ def of_people(found: set[str]) -> set[str]:
     return {name for name in found if name.startswith(("Patient/", "Observation/"))}
 
 
-def consent(end: str) -> dict[str, object]:
-    """p3, known at B, opens everything to A for research until `end`."""
+def opened(end: str) -> dict[str, object]:
+    """p3, known at B, opens what B holds to programs of A until `end`."""
+    given = provision(
+        custodian="B",
+        grantee="A",
+        category_codes=[category.code for category in categories()],
+        label_codes=[],
+        start="2020-01-01",
+        end=end,
+        purpose="HSYSADMIN",
+    )
     return {
         "resourceType": "Consent",
         "id": "c3",
         "status": "active",
-        "scope": {
-            "coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}]
-        },
-        "category": [{"coding": [{"system": "http://loinc.org", "code": "59284-0"}]}],
+        "scope": {"coding": [{"system": CONSENT_SCOPE, "code": "patient-privacy"}]},
+        "category": [{"text": "sharing"}],
         "patient": {"reference": "Patient/p3"},
-        "dateTime": "2024-01-01",
-        "provision": {
-            "type": "permit",
-            "period": {"start": "2020-01-01", "end": end},
-            "actor": [
-                {
-                    "role": {
-                        "coding": [
-                            {"system": "http://terminology.hl7.org/CodeSystem/v3-RoleClass", "code": "CAREGIVER"}
-                        ]
-                    },
-                    "reference": {"reference": "Organization/A"},
-                }
-            ],
-            "purpose": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "HSYSADMIN"}],
-        },
+        "provision": given,
     }
 
 
@@ -152,43 +145,42 @@ async def test_44_consent_withdrawn_stops_the_rest_and_closes_the_files(
     county: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gate, "STRETCH", 1)
-    await put(county, "B", consent("2099-01-01"))
+    await put(county, "B", opened("2099-01-01"))
     async with client(county, institution="A") as fhir:
         open_to_a = of_people(names(await lines(fhir, await exported(county, fhir, "Patient/$export"))))
         assert {"Patient/p3", "Observation/p3-2"} <= open_to_a
         where = await begin(fhir, "Patient/$export?_type=Observation,Patient")
         running = await jobs.claim(county.database, [exporting.KIND])
         assert running is not None
-        seen = 0
-        save = running.save
+        folder = county.settings.home / "exports" / where.partition("job=")[2]
+        save, withdrawn = running.save, False
+
+        def written() -> str:
+            return "".join(path.read_text() for path in folder.iterdir())
 
         async def saving(connection: object) -> None:
-            nonlocal seen
+            nonlocal withdrawn
             await save(connection)  # type: ignore[arg-type]
-            seen += 1
-            if running.progress["type"] == 0 and running.progress["count"] == 4:
-                await put(county, "B", consent("2024-02-01"))
+            if not withdrawn and '"id":"p3-' in written():
+                withdrawn = True
+                await put(county, "B", opened("2024-02-01"))
 
         running.save = saving  # type: ignore[method-assign]
         await handlers(county)[exporting.KIND](running)
         await running.finish(jobs.DONE)
-        text = "".join(path.read_text() for path in (county.settings.home / "exports").rglob("*.ndjson"))
-        folder = county.settings.home / "exports" / where.partition("job=")[2]
-        written = "".join(path.read_text() for path in folder.iterdir())
-        assert '"id":"p3"' not in written and '"id":"p3"' in text
-        answer = await fhir("GET", where)
-        shown = written.count('"id":"p3-')
-        assert shown < 3
-        assert answer.status_code == (410 if shown else 200)
+        assert written().count('"id":"p3-') == 1
+        assert '"id":"p3"' not in written()
+        assert (await fhir("GET", where)).status_code == 410
+        assert not folder.exists()
 
 
 async def test_44_files_made_before_a_withdrawal_are_not_handed_out(county: House) -> None:
-    await put(county, "B", consent("2099-01-01"))
+    await put(county, "B", opened("2099-01-01"))
     async with client(county, institution="A") as fhir:
         where = await begin(fhir, "Patient/$export")
         await work(county)
         manifest = (await fhir("GET", where)).json()
-        await put(county, "B", consent("2024-02-01"))
+        await put(county, "B", opened("2024-02-01"))
         file = manifest["output"][0]["url"].removeprefix(f"{fhir.base}/")
         assert (await fhir("GET", file)).status_code == 410
         again = await exported(county, fhir, "Patient/$export")
@@ -196,14 +188,13 @@ async def test_44_files_made_before_a_withdrawal_are_not_handed_out(county: Hous
 
 
 async def test_44_files_are_closed_when_a_consent_runs_out(county: House) -> None:
-    await put(county, "B", consent("2099-01-01"))
+    await put(county, "B", opened("2099-01-01"))
     async with client(county, institution="A") as fhir:
         where = await begin(fhir, "Patient/$export")
         await work(county)
         assert (await fhir("GET", where)).status_code == 200
-        later = clock.micros(clock.now() + timedelta(seconds=0))
         async with county.database.connection() as connection:
-            await connection.execute("UPDATE access_grant SET ends = $1", later)
+            await connection.execute("UPDATE access_grant SET ends = $1", clock.micros(clock.now()))
         assert (await fhir("GET", where)).status_code == 410
 
 

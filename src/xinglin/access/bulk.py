@@ -27,7 +27,7 @@ from xinglin.core.store.keys import TYPE_NUMBERS, key_of
 from xinglin.core.store.read import newest
 from xinglin.kernel import clock
 from xinglin.kernel.database import Connection, Database
-from xinglin.kernel.errors import Forbidden, Invalid, NotFound
+from xinglin.kernel.errors import Forbidden, Invalid, NotFound, Unauthenticated
 
 STRETCH: Final = 20_000  # resources
 STRETCH_BYTES: Final = 48 << 20
@@ -96,10 +96,10 @@ async def members(connection: Connection, principal: Principal, group: str) -> t
 
 
 async def owner(connection: Connection, login: str) -> Principal:
-    """Who asked for the export, as they stand now. Raises Forbidden once they no longer may."""
+    """Who asked for the export, as they stand now. Raises Unauthenticated or Forbidden once they no longer may."""
     principal = await standing(connection, login)
     if principal is None:
-        raise Forbidden("The account or token that asked for this is no longer valid.")
+        raise Unauthenticated("The account or token that asked for this is no longer valid.")
     check_may_export(principal)
     return principal
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import orjson
 
-from xinglin.access.bulk import check_may_export, closed_since, note
+from xinglin.access.bulk import check_may_export, closed_since, note, owner
 from xinglin.access.records import Records
 from xinglin.core.rest import outcomes
 from xinglin.core.rest.exchange import Answer, Call
@@ -68,6 +68,7 @@ async def own_job(call: Call, kind: str) -> tuple[jobs.Job, dict[str, Any]]:
     found = await arguments(call, frozenset({"job", "name"}))
     records = gate_of(call)
     async with records.house.database.connection() as connection:
+        await owner(connection, records.principal.login)  # a worker may remember a token a moment too long
         job = await jobs.find(connection, str(one(found, "job")))
     gone = job is None or job.state == jobs.CANCELLED or (job.expires and job.expires < clock.now())
     if gone or job is None or job.kind != kind or job.owner != records.principal.login:
