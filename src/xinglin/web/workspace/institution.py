@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -13,6 +15,7 @@ from xinglin.access import sharing
 from xinglin.access.identity.accounts import everyone
 from xinglin.access.principal import Role
 from xinglin.core.schema.decode import parse
+from xinglin.kernel import clock
 from xinglin.ui.i18n import N_, _
 from xinglin.ui.parts import Column, Stat, Tab
 from xinglin.web.chart.words import first_text, label
@@ -48,6 +51,7 @@ TYPES: Final = {
     "EpisodeOfCare": N_("Episodes of care"),
 }
 """Types in words; a type that is not here is shown by its FHIR name."""
+COUNTED_FOR: Final = timedelta(minutes=10)
 FIRST: Final = ("Patient", "Encounter", "Observation", "MedicationRequest", "DocumentReference")
 
 
@@ -64,12 +68,12 @@ def tabs(current: str) -> list[Tab]:
 @signed_in(Role.MANAGER)
 async def overview(request: Request) -> Response:
     who, known = principal(request), institutions(request)
-    counts, accounts, found = await asyncio.gather(
-        sharing.count_by_type(records(request)),
+    counted, accounts, found = await asyncio.gather(
+        _counted(request),
         everyone(house(request).database, institution=who.institution),
         records(request).search("Organization", f"_sort=name&_count={LARGEST}"),
     )
-    numbers = dict(counts)
+    numbers = dict(counted.counts)
     active = sum(account.active for account in accounts)
     return page(
         request,
@@ -77,6 +81,7 @@ async def overview(request: Request) -> Response:
         current="/work/institution",
         tabs=tabs(""),
         title=known.name(who.institution),
+        counted_at=counted.at,
         stats=[
             *(Stat(_(TYPES[type]), numbers.get(type, 0)) for type in FIRST),
             Stat(_("Users who may sign in"), active, href="/work/institution/users"),
@@ -86,10 +91,29 @@ async def overview(request: Request) -> Response:
             Column("type", _("FHIR type")),
             Column("count", _("Number"), "number"),
         ),
-        counts=sorted((_count(type, count) for type, count in counts), key=lambda row: -row["count"]),
+        counts=sorted((_count(type, count) for type, count in counted.counts), key=lambda row: -row["count"]),
         institution_columns=_columns(),
         institutions=[_institution(parse(stored.body), known.name(stored.id)) for stored in found.matches],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Resources of each type at one moment. Counting reads every row of the institution, so it is done now and then."""
+
+    at: datetime
+    counts: list[tuple[str, int]]
+
+
+async def _counted(request: Request) -> Counted:
+    """The institution's counts, at most COUNTED_FOR old in this process."""
+    kept: dict[str | None, Counted] = getattr(request.app.state, "counted", {})
+    request.app.state.counted = kept
+    institution = principal(request).institution
+    known = kept.get(institution)
+    if known is None or clock.now() - known.at > COUNTED_FOR:
+        known = kept[institution] = Counted(clock.now(), await sharing.count_by_type(records(request)))
+    return known
 
 
 def _count(type: str, count: int) -> dict[str, Any]:
