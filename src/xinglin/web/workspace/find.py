@@ -31,7 +31,8 @@ from xinglin.web.problems import sentences
 PAGE: Final = "web/templates/workspace/find.html"
 LOCATE: Final = "web/templates/workspace/locate.html"
 MOST: Final = 20  # people in a list of results: who is not among them is found by typing more
-LATELY: Final = timedelta(days=90)
+LATELY: Final = timedelta(days=90)  # of a clinician's own visits
+PRESCRIBED: Final = timedelta(days=30)  # of a whole institution's prescriptions, which are many
 RECENT: Final = 10
 
 
@@ -132,7 +133,8 @@ RECENT_TITLES: Final = {Role.CLINICIAN: N_("Seen by you lately"), Role.PHARMACIS
 
 async def _recent(request: Request) -> list[Person]:
     """Whom a clinician saw, or for whom a prescription was written, in the last weeks."""
-    who, since = principal(request), (clock.now() - LATELY).date().isoformat()
+    who = principal(request)
+    since = (clock.now() - (LATELY if who.role is Role.CLINICIAN else PRESCRIBED)).date().isoformat()
     if who.role is Role.CLINICIAN and who.practitioner:
         query = f"participant=Practitioner/{who.practitioner}&date=ge{since}&_sort=-date&_include=Encounter:subject"
         return _met(await records(request).search("Encounter", f"{query}&_count=30"), institutions(request))
