@@ -9,6 +9,7 @@ also the last resort, is an OperationOutcome. Pages answer errors with pages.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
@@ -22,6 +23,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from xinglin import web
 from xinglin.access.identity import Caller, Doorkeeper, cookie_name, cookie_settings
+from xinglin.access.parameters import follow
 from xinglin.access.records import House, Records
 from xinglin.core.rest import outcomes
 from xinglin.core.rest.door import Door, deliver
@@ -158,9 +160,13 @@ class Application:
         pages.state.settings = self.settings
         pages.state.doorkeeper = self.doorkeeper
         pages.state.zone = ZoneInfo(self.settings.zone)
+        following = asyncio.create_task(follow(self.house.database))
         try:
             yield
         finally:
+            following.cancel()
+            with suppress(asyncio.CancelledError):
+                await following
             await self.doorkeeper.close()
             if own is not None:
                 await own.close()

@@ -13,6 +13,7 @@ from xinglin.access.house import House
 from xinglin.exchange.bulk import exporting
 from xinglin.exchange.bulk.background import handlers, sweep
 from xinglin.kernel import clock, jobs
+from xinglin.kernel.database import quiet_since
 
 __all__ = ["county"]
 
@@ -256,8 +257,8 @@ async def test_a_writer_that_began_before_is_waited_for(county: House) -> None:
     waiting = None
     async with county.database.transaction() as connection:
         await connection.execute("SELECT pg_current_xact_id()")
-        waiting = asyncio.create_task(gate.quiet_since(county.database, clock.micros(clock.now())))
-        await gate.quiet_since(county.database, moment - 60_000_000)  # began later: not waited for
+        waiting = asyncio.create_task(quiet_since(county.database, clock.micros(clock.now()), 60))
+        await quiet_since(county.database, moment - 60_000_000, 60)  # began later: not waited for
         await asyncio.sleep(0.2)
         assert not waiting.done()
     await asyncio.wait_for(waiting, 5)

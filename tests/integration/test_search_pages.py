@@ -145,10 +145,12 @@ async def test_a_parameter_posted_at_run_time(connection: asyncpg.Connection) ->
     try:
         assert REGISTRY.pending() == {"urn:eye"}
         await store(connection, patient("a", extension=[{"url": "urn:eye", "valueCode": "blue"}]), patient("b"))
-        assert ids(await ask(connection, "eye=blue", "Patient")) == ["a"]
-        assert ids(await ask(connection, "eye:missing=true", "Patient")) == ["b"]
+        with pytest.raises(Invalid, match="still being indexed"):
+            await ask(connection, "eye=blue", "Patient")
         REGISTRY.mark_ready("urn:eye")
         assert not REGISTRY.pending()
+        assert ids(await ask(connection, "eye=blue", "Patient")) == ["a"]
+        assert ids(await ask(connection, "eye:missing=true", "Patient")) == ["b"]
     finally:
         REGISTRY.remove("urn:eye")
     with pytest.raises(Invalid, match="no branch"):

@@ -7,10 +7,8 @@ files that were written before are given out no more (`closed_since`).
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from time import monotonic
 from typing import Any, Final
 
 from xinglin.access import audit
@@ -26,17 +24,12 @@ from xinglin.core.search.walking import Extent, Place, removed, walk
 from xinglin.core.store.keys import TYPE_NUMBERS, key_of
 from xinglin.core.store.read import newest
 from xinglin.kernel import clock
-from xinglin.kernel.database import Connection, Database
+from xinglin.kernel.database import Connection
 from xinglin.kernel.errors import Forbidden, Invalid, NotFound, Unauthenticated
 
 STRETCH: Final = 20_000  # resources
 STRETCH_BYTES: Final = 48 << 20
 STATEMENT: Final = "10min"  # of one stretch: nobody waits at a page for it
-PATIENCE: Final = 60.0  # seconds to wait for writers that began before the export
-OPEN_WRITERS: Final = """
-SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
-   AND xact_start < to_timestamp($1::double precision / 1000000) AND backend_type = 'client backend'
-"""
 CLOSED: Final = """
 WITH changed AS (
     SELECT person FROM resource WHERE type = $3 AND updated >= $1
@@ -156,17 +149,6 @@ async def _record(connection: Connection, principal: Principal, persons: set[int
 async def note(records: Records, target: str) -> None:
     """Record that an export was asked for, or a file of it fetched; durable before it returns."""
     await records.house.audit.write(Access(records.principal, "export", target, why=records.why))
-
-
-async def quiet_since(database: Database, moment: int) -> None:
-    """Return once no transaction that began before `moment` is open: then all that it wrote can be read.
-
-    A transaction that stays open longer than PATIENCE is not waited for.
-    """
-    until = monotonic() + PATIENCE
-    async with database.connection() as connection:
-        while await connection.fetchval(OPEN_WRITERS, moment) and monotonic() < until:  # noqa: ASYNC110  of others
-            await asyncio.sleep(0.05)
 
 
 async def closed_since(connection: Connection, principal: Principal, since: int, target: str) -> bool:

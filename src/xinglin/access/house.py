@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from xinglin.access.audit import AuditWriter
+from xinglin.access.parameters import refresh
 from xinglin.core.search.parameters import REGISTRY
 from xinglin.core.search.values import use_zone
 from xinglin.kernel.config import Settings
@@ -32,11 +33,13 @@ class House:
         try:
             await _hold_to(database, "zone", settings.zone)
             key = await _secret(database, "page-token")
+            REGISTRY.base = f"{settings.public_base}/fhir"
+            async with database.connection() as connection:
+                await refresh(connection)
         except BaseException:
             await database.close()
             raise
         use_zone(ZoneInfo(settings.zone))
-        REGISTRY.base = f"{settings.public_base}/fhir"
         return cls(settings, database, AuditWriter(database), key)
 
     async def close(self) -> None:

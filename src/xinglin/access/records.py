@@ -22,13 +22,13 @@ import asyncpg
 
 from xinglin.access import audit
 from xinglin.access.audit import ANYTHING, Access, AccessEntry, Wanted
-from xinglin.access.consent import compile_consent, linked_people, store_grants
 from xinglin.access.house import House
+from xinglin.access.parameters import stay_fresh
 from xinglin.access.persons.find import Match
 from xinglin.access.persons.find import find as find_people
-from xinglin.access.persons.index import index_patients
 from xinglin.access.policy import may, own_keys, visibility
 from xinglin.access.principal import Principal, Role
+from xinglin.access.projections import project
 from xinglin.access.writing import Outcome, Writing
 from xinglin.core.rest.gate import Write
 from xinglin.core.schema.decode import encode
@@ -232,6 +232,7 @@ class Records:
         self, connection: Connection, writes: Sequence[Write], custodian: str | None = None
     ) -> list[Outcome]:
         """The same inside a transaction that is open already."""
+        await stay_fresh(connection)
         writing = Writing(
             connection,
             self.principal,
@@ -242,7 +243,7 @@ class Records:
             clock.micros(clock.now()),
         )
         outcomes, changes = await writing.run(writes)
-        await self._project(connection, changes)
+        await project(connection, changes)
         await audit.record(connection, [self._write_access(writes, changes, outcomes)])
         return outcomes
 
@@ -253,16 +254,6 @@ class Records:
             raise Invalid("A condition needs a search parameter.", code="required", remedy="Say identifier=...")
         result = await self._run(connection, parsed, self._may("s"))
         return result.matches
-
-    async def _project(self, connection: Connection, changes: Sequence[Change]) -> None:
-        """Projections that must be true with the commit: the terms people are found by, and grants."""
-        patients = [(change.key, change.custodian, change.resource) for change in changes if change.type == "Patient"]
-        if patients:
-            await index_patients(connection, patients)
-        for change in changes:
-            if change.type == "Consent":
-                grants = compile_consent(change.resource, change.custodian) if change.resource else []
-                await store_grants(connection, change.key, await linked_people(connection, change.person), grants)
 
     def _write_access(self, writes: Sequence[Write], changes: Sequence[Change], outcomes: Sequence[Outcome]) -> Access:
         """Whose data a write touched: what it changed, whose that was before, and what it found and showed."""

@@ -8,12 +8,15 @@ import multiprocessing
 import os
 import signal
 import threading
+from functools import partial
 from typing import Any
 
+from xinglin.kernel import jobs
 from xinglin.kernel.config import Settings, load
 from xinglin.kernel.errors import Problem
 
 BETWEEN_ROUNDS = 2.0  # seconds of rest when the background work finds nothing to do
+JOBS_AT_ONCE = 2  # a long one does not hold up all others
 GRACE = 5.0  # seconds that an orphan gets to end in order
 
 log = logging.getLogger(__name__)
@@ -53,11 +56,14 @@ def background() -> None:
 
 
 async def _rounds(settings: Settings) -> None:
+    from xinglin.access import parameters
     from xinglin.access.records import House
-    from xinglin.exchange.bulk.background import work_on
+    from xinglin.exchange.bulk import background as bulk
 
     house = await House.open(settings)
-    await asyncio.gather(_link(house), work_on(house))
+    handlers = {**parameters.handlers(house.database), **bulk.handlers(house)}
+    working = (jobs.work_on(house.database, handlers, partial(bulk.sweep, house)) for _ in range(JOBS_AT_ONCE))
+    await asyncio.gather(_link(house), *working)
 
 
 async def _link(house: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import logging
 import os
@@ -10,6 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
+from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -76,6 +78,23 @@ class Database:
     async def transaction(self) -> AsyncIterator[Connection]:
         async with self.pool.acquire() as connection, connection.transaction():
             yield connection
+
+
+OPEN_BEFORE = """
+SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+   AND xact_start < to_timestamp($1::double precision / 1000000) AND backend_type = 'client backend'
+"""
+
+
+async def quiet_since(database: Database, moment: int, patience: float) -> None:
+    """Return once no transaction that began before `moment` (microseconds) is open: all that it wrote can be read.
+
+    One that stays open for longer than `patience` (seconds) is not waited for.
+    """
+    until = monotonic() + patience
+    async with database.connection() as connection:
+        while await connection.fetchval(OPEN_BEFORE, moment) and monotonic() < until:  # noqa: ASYNC110  of others
+            await asyncio.sleep(0.05)
 
 
 async def migrate(connection: Connection, packages: Sequence[str]) -> list[str]:

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import Any, Final
 from uuid import UUID
 
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 
 SQL = sqltext.load("xinglin.kernel", "jobs.sql")
 LEASE: Final = timedelta(seconds=15)
+REST: Final = 1.0  # seconds between looks when nothing waits
+BETWEEN_TIDYING: Final = 60.0  # seconds
 MOST_FRUITLESS: Final = 5
 """A job taken so often without any progress between is given up: it would end its process again."""
 
@@ -156,6 +159,24 @@ async def work(database: Database, handlers: Mapping[str, Handler]) -> bool:
         with suppress(asyncio.CancelledError):
             await holding
     return True
+
+
+async def work_on(
+    database: Database, handlers: Mapping[str, Handler], tidy: Callable[[], Awaitable[None]] | None = None
+) -> None:
+    """Until cancelled: carry out one job after another; call `tidy` now and then."""
+    tidied = float("-inf")
+    while True:
+        worked = False
+        try:
+            if tidy is not None and monotonic() - tidied > BETWEEN_TIDYING:
+                await tidy()
+                tidied = monotonic()
+            worked = await work(database, handlers)
+        except (Problem, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            log.warning("a job could not be worked on, trying again: %s", type(error).__name__)
+        if not worked:
+            await asyncio.sleep(REST)
 
 
 async def _carry_out(running: Running, handler: Handler) -> None:

@@ -115,7 +115,7 @@ def _resource(door: Door, name: str, codes: set[str]) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=1)
-def _reverse() -> dict[str, list[str]]:
+def _reverse(revision: int) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for source in resource_types():
         for code, parameter in REGISTRY.of_type(source).items():
@@ -127,7 +127,7 @@ def _reverse() -> dict[str, list[str]]:
 
 def reverse_includes(name: str) -> list[str]:
     """What may be asked for by _revinclude on a type."""
-    return sorted(_reverse().get(name, []))
+    return sorted(_reverse(REGISTRY.revision).get(name, []))
 
 
 def served_parameters(name: str) -> list[Parameter]:
@@ -145,7 +145,7 @@ def _parameters(name: str, door: Door) -> list[dict[str, Any]]:
 def _parameter(parameter: Parameter) -> dict[str, Any]:
     row: dict[str, Any] = {"name": parameter.code, "definition": parameter.url, "type": parameter.kind}
     if parameter.url in REGISTRY.pending():
-        row["documentation"] = "Still being indexed: searches with it are refused until that is done."
+        row["documentation"] = "Still being indexed: set aside in searches, or refused (handling=strict), until done."
     return row
 
 

@@ -67,7 +67,11 @@ class TypeDef:
 
 @dataclass(frozen=True, slots=True)
 class SearchParameterDef:
-    """A search parameter; `components` are (definition URL, expression) of a composite."""
+    """A search parameter; `components` are (definition URL, expression) of a composite.
+
+    generation: 0 for R4's own; of one posted at run time the number of its registration: index rows of one
+    registration are never taken for those of another.
+    """
 
     url: str
     id: str
@@ -81,6 +85,7 @@ class SearchParameterDef:
     modifiers: tuple[str, ...]
     multiple_or: bool
     multiple_and: bool
+    generation: int = 0
 
 
 def json_name(element: Element, type_code: str) -> str:

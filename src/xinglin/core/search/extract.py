@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xinglin.core import paths as fhirpath
+from xinglin.core.paths.errors import PathError
 from xinglin.core.search.branches import Walk, implied_systems
 from xinglin.core.search.composites import WalkSteps, composite_leaf, follow
 from xinglin.core.search.parameters import REGISTRY, Parameter, Path, Registry, person_paths
@@ -210,7 +211,11 @@ def _evaluated(path: Path, mask: int, parameter: Parameter, registry: Registry) 
     leaves: dict[str, Leaf] = {}
 
     def visit(resource: Any, rows: IndexRows) -> None:
-        for value, fhir_type in compiled.evaluate_typed(resource):
+        try:
+            found = compiled.evaluate_typed(resource)
+        except PathError:  # this resource gives it nothing to work on: no row, and the write goes on
+            return
+        for value, fhir_type in found:
             leaf = leaves.get(fhir_type)
             if leaf is None:
                 target = _Target(path, Walk((), fhir_type, None, True), mask)

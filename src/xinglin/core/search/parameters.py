@@ -221,7 +221,7 @@ def _parameter(type_name: str, definition: SearchParameterDef, bit: int | None) 
         targets=definition.targets,
         url=definition.url,
         bit=bit,
-        presence=hash64(f"{type_name}|{code}|present"),
+        presence=hash64(f"{type_name}|{code}|present" + (f"|{definition.generation}" if definition.generation else "")),
         component_kinds=tuple(part.type if part else "token" for part in composite),
         component_targets=tuple(part.targets if part else () for part in composite),
     )
@@ -242,7 +242,8 @@ def _path(type_name: str, definition: SearchParameterDef, part: Branch) -> Path:
     if definition.type == "composite":
         return _composite_path(type_name, definition, part)
     taken = None if part.steps is None else tuple(walks(type_name, part.steps)) or None
-    hashed = path_hash(type_name, part.text, definition.type)
+    own = f"{definition.generation}:{part.text}" if definition.generation else part.text
+    hashed = path_hash(type_name, own, definition.type)
     return Path(part.text, definition.type, hashed, taken, whole, part.restriction)
 
 

@@ -63,6 +63,12 @@ class UnknownParameter(Invalid):
     default_code = "not-supported"
 
 
+class StillIndexed(UnknownParameter):
+    """Posted at run time, and existing data is not indexed yet: an answer would leave resources out."""
+
+    default_code = "incomplete"
+
+
 class Unchainable(Invalid):
     """Not a reference: where a chain passes through several types, those of which this is true are left out."""
 
@@ -211,6 +217,10 @@ class _Request:
             known = ", ".join(sorted(self.registry.of_type(type_name)))
             raise UnknownParameter(
                 f"{type_name} has no search parameter {code!r}.", expression=code, remedy=f"It has: {known}."
+            )
+        if found.url in self.registry.pending():
+            raise StillIndexed(
+                f"{code!r} is still being indexed for existing data.", expression=code, remedy="Try again later."
             )
         return found
 

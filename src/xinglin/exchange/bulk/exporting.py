@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from xinglin.access.bulk import filter_of, members, owner, patient_keys, quiet_since, read_removed, read_stretch
+from xinglin.access.bulk import filter_of, members, owner, patient_keys, read_removed, read_stretch
 from xinglin.access.house import House
 from xinglin.access.principal import Principal
 from xinglin.core.rest.presentation import Presentation
@@ -19,11 +19,12 @@ from xinglin.core.search.walking import Extent
 from xinglin.exchange.bulk.asking import Asked
 from xinglin.exchange.bulk.folders import Folder, Sink
 from xinglin.kernel import jobs
-from xinglin.kernel.database import Connection
+from xinglin.kernel.database import Connection, quiet_since
 from xinglin.kernel.errors import Problem
 from xinglin.kernel.jobs import Lost, Running
 
 KIND: Final = "export"
+PATIENCE: Final = 60.0  # seconds to wait for writers that began before the kick-off
 FILE_BYTES: Final = 256 << 20
 OUTPUT, DELETED = "output", "deleted"
 DELETES_A_LINE: Final = 1000
@@ -68,7 +69,7 @@ class Exporting:
 
     async def run(self) -> None:
         self.folder.make()
-        await quiet_since(self.house.database, self.asked.at)
+        await quiet_since(self.house.database, self.asked.at, PATIENCE)
         try:
             while self.progress["type"] < len(self.asked.types):
                 await self._stretch(self.asked.types[self.progress["type"]])

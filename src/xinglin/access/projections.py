@@ -1,0 +1,24 @@
+"""What must be true with the commit of a write: the terms people are found by, grants, search parameters in force."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xinglin.access.consent import compile_consent, linked_people, store_grants
+from xinglin.access.parameters import parameter_changed
+from xinglin.access.persons.index import index_patients
+from xinglin.core.store.rows import Change
+from xinglin.kernel.database import Connection
+
+
+async def project(connection: Connection, changes: Sequence[Change]) -> None:
+    """Bring the projections up to the changes, in the transaction that makes them."""
+    patients = [(change.key, change.custodian, change.resource) for change in changes if change.type == "Patient"]
+    if patients:
+        await index_patients(connection, patients)
+    for change in changes:
+        if change.type == "Consent":
+            grants = compile_consent(change.resource, change.custodian) if change.resource else []
+            await store_grants(connection, change.key, await linked_people(connection, change.person), grants)
+        elif change.type == "SearchParameter":
+            await parameter_changed(connection, change.key, change.resource)
