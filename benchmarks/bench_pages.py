@@ -25,18 +25,18 @@ from xinglin.core.store.keys import TYPE_NUMBERS
 LIMIT = 150.0  # ms, p95
 HOLDER = "hx-"  # the institution of the demo's `clinician`, `pharmacist`, `clerk` and `manager`
 FIND = ("李", "wang", "zhangwei", "lsl", "1956-03", "liushilang", "HX0000", "154", "陈 1970")
-PERSON = "/work/people/{patient}"
+PERSON = "/desk/people/{patient}"
 PAGES = {
     "clinician": (
-        "/work", "/work?q={find}", PERSON, f"{PERSON}/timeline", f"{PERSON}/trends", f"{PERSON}/trends/85354-9",
+        "/desk", "/desk?q={find}", PERSON, f"{PERSON}/timeline", f"{PERSON}/trends", f"{PERSON}/trends/85354-9",
         f"{PERSON}/medicines", f"{PERSON}/immunizations", f"{PERSON}/documents", f"{PERSON}/print",
         f"{PERSON}/consent", f"{PERSON}/emergency",
     ),
-    "pharmacist": ("/work", PERSON, f"{PERSON}/medicines"),
-    "clerk": ("/work?q={find}", PERSON, "/work/duplicates"),
+    "pharmacist": ("/desk", PERSON, f"{PERSON}/medicines"),
+    "clerk": ("/desk?q={find}", PERSON, "/desk/duplicates"),
     "manager": (
-        "/work/institution", "/work/institution/users", "/work/institution/access",
-        "/work/institution/access?outcome=emergency",
+        "/desk/institution", "/desk/institution/users", "/desk/institution/access",
+        "/desk/institution/access?outcome=emergency",
     ),
     "patient": (
         "/me", "/me/record", "/me/trends", "/me/trends/85354-9", "/me/medicines", "/me/sharing", "/me/access",

@@ -23,10 +23,10 @@ SHOTS = (
     ("patient-trend", "patient", PHONE, "zh-Hans", "/me/trends/85354-9"),
     ("patient-sharing", "patient", PHONE, "en", "/me/sharing"),
     ("patient-access", "patient", PHONE, "zh-Hans", "/me/access"),
-    ("clinician-find", "clinician", DESK, "zh-Hans", "/work?q=li"),
-    ("clinician-chart", "clinician", DESK, "en", "/work?q=lishiliang -> first"),
-    ("clerk-duplicates", "clerk", DESK, "zh-Hans", "/work/duplicates"),
-    ("manager", "manager", DESK, "en", "/work/institution"),
+    ("clinician-find", "clinician", DESK, "zh-Hans", "/desk?q=li"),
+    ("clinician-chart", "clinician", DESK, "en", "/desk?q=lishiliang -> first"),
+    ("clerk-duplicates", "clerk", DESK, "zh-Hans", "/desk/duplicates"),
+    ("manager", "manager", DESK, "en", "/desk/institution"),
 )
 
 
@@ -51,7 +51,7 @@ def main() -> None:
             joint = "&" if "?" in place else "?"
             page.goto(f"{base}{place}{joint}lang={language}")
             if follow:
-                page.locator("main a[href^='/work/people/']").first.click()
+                page.locator("main a[href^='/desk/people/']").first.click()
                 page.wait_for_load_state()
             page.wait_for_timeout(400)
             page.screenshot(path=str(FOLDER / f"{name}.png"))

@@ -127,7 +127,7 @@ async def test_pages_are_for_those_who_may(visitors: Any) -> None:
 
     entered = await staff.sign_in(STAFF)
     assert entered.status_code == 303
-    assert (await staff.get("/")).headers["location"] == "/work"
+    assert (await staff.get("/")).headers["location"] == "/desk"
     refused = await staff.get("/me")
     assert refused.status_code == 404 and "<h1>" in refused.text
     assert refused.text.count("Page not found") >= 1

@@ -120,24 +120,24 @@ async def load(house: House) -> None:
 # who may open what -----------------------------------------------------------------------------------------------
 
 PAGES = {
-    "/work": {"clinician", "pharmacist", "clerk"},
-    "/work/locate": {"clinician"},
-    f"/work/people/{PERSON}": {"clinician", "pharmacist", "clerk"},
-    f"/work/people/{PERSON}/timeline": {"clinician"},
-    f"/work/people/{PERSON}/trends": {"clinician"},
-    f"/work/people/{PERSON}/trends/85354-9": {"clinician"},
-    f"/work/people/{PERSON}/medicines": {"clinician", "pharmacist"},
-    f"/work/people/{PERSON}/immunizations": {"clinician"},
-    f"/work/people/{PERSON}/documents": {"clinician"},
-    f"/work/people/{PERSON}/print": {"clinician", "pharmacist"},
-    f"/work/people/{PERSON}/consent": {"clinician"},
-    f"/work/people/{PERSON}/emergency": {"clinician"},
-    "/work/duplicates": {"clerk"},
-    "/work/institution": {"manager"},
-    "/work/institution/users": {"manager"},
-    "/work/institution/users/add": {"manager"},
-    "/work/institution/users/clerk/disable": {"manager"},
-    "/work/institution/access": {"manager"},
+    "/desk": {"clinician", "pharmacist", "clerk"},
+    "/desk/locate": {"clinician"},
+    f"/desk/people/{PERSON}": {"clinician", "pharmacist", "clerk"},
+    f"/desk/people/{PERSON}/timeline": {"clinician"},
+    f"/desk/people/{PERSON}/trends": {"clinician"},
+    f"/desk/people/{PERSON}/trends/85354-9": {"clinician"},
+    f"/desk/people/{PERSON}/medicines": {"clinician", "pharmacist"},
+    f"/desk/people/{PERSON}/immunizations": {"clinician"},
+    f"/desk/people/{PERSON}/documents": {"clinician"},
+    f"/desk/people/{PERSON}/print": {"clinician", "pharmacist"},
+    f"/desk/people/{PERSON}/consent": {"clinician"},
+    f"/desk/people/{PERSON}/emergency": {"clinician"},
+    "/desk/duplicates": {"clerk"},
+    "/desk/institution": {"manager"},
+    "/desk/institution/users": {"manager"},
+    "/desk/institution/users/add": {"manager"},
+    "/desk/institution/users/clerk/disable": {"manager"},
+    "/desk/institution/access": {"manager"},
 }
 
 
@@ -145,7 +145,7 @@ PAGES = {
 async def test_a_page_of_another_role_does_not_exist(hospital: Hospital, login: str) -> None:
     visitor = await hospital.sign_in(login)
     for path, roles in PAGES.items():
-        expected = 303 if (path, login) == ("/work", "manager") else 200 if login in roles else 404
+        expected = 303 if (path, login) == ("/desk", "manager") else 200 if login in roles else 404
         await visitor.get(path, expected)
 
 
@@ -158,25 +158,25 @@ async def test_nobody_sees_anything_before_signing_in(hospital: Hospital) -> Non
 
 async def test_what_belongs_to_another_person_is_not_under_this_ones_address(hospital: Hospital) -> None:
     visitor = await hospital.sign_in("clinician")
-    page = await visitor.get(f"/work/people/{OTHER}/timeline")
-    theirs = re.findall(rf"/work/people/{OTHER}/((?:visits|reports|documents)/[\w-]+)", page)
+    page = await visitor.get(f"/desk/people/{OTHER}/timeline")
+    theirs = re.findall(rf"/desk/people/{OTHER}/((?:visits|reports|documents)/[\w-]+)", page)
     assert {path.partition("/")[0] for path in theirs} == {"visits", "reports", "documents"}
     for path in theirs[:20]:
-        await visitor.get(f"/work/people/{OTHER}/{path}")
-        await visitor.get(f"/work/people/{PERSON}/{path}", 404)
+        await visitor.get(f"/desk/people/{OTHER}/{path}")
+        await visitor.get(f"/desk/people/{PERSON}/{path}", 404)
 
 
 async def test_odd_addresses_are_answered(hospital: Hospital) -> None:
     visitor = await hospital.sign_in("clinician")
     for query in ("page=99999999999", "page=-1", "page=x", "year=%00", "kind='--", "institution=%F0%9F%98%80"):
-        await visitor.get(f"/work/people/{PERSON}/timeline?{query}")
+        await visitor.get(f"/desk/people/{PERSON}/timeline?{query}")
     for code in ("a,b", "%2C%7C%24", "a%00b", "x" * 500, "..%2f.."):
-        await visitor.get(f"/work/people/{PERSON}/trends/{code}", 404, 400)
+        await visitor.get(f"/desk/people/{PERSON}/trends/{code}", 404, 400)
     for text in ("%00", "%27", "<script>alert(1)</script>", "王" * 300, "%", "%FF"):
-        page = await visitor.get(f"/work?q={text}")
+        page = await visitor.get(f"/desk?q={text}")
         assert "<script>alert" not in page
     for patient in ("nobody", "%00", "a" * 200):
-        await visitor.get(f"/work/people/{patient}", 404, 400)
+        await visitor.get(f"/desk/people/{patient}", 404, 400)
 
 
 # finding ---------------------------------------------------------------------------------------------------------
@@ -189,10 +189,10 @@ async def test_odd_addresses_are_answered(hospital: Hospital) -> None:
 )  # fmt: skip
 async def test_a_person_is_found_by_whatever_is_known(hospital: Hospital, typed: str) -> None:
     visitor = await hospital.sign_in("clinician")
-    page = await visitor.get(f"/work?q={typed}")
-    assert f'href="/work/people/{PERSON}"' in page
-    part = await visitor.get(f"/work?q={typed}", **{"hx-request": "true"})
-    assert part.lstrip().startswith('<section id="found"') and f'href="/work/people/{PERSON}"' in part
+    page = await visitor.get(f"/desk?q={typed}")
+    assert f'href="/desk/people/{PERSON}"' in page
+    part = await visitor.get(f"/desk?q={typed}", **{"hx-request": "true"})
+    assert part.lstrip().startswith('<section id="found"') and f'href="/desk/people/{PERSON}"' in part
 
 
 async def test_numbers_find_and_are_masked(hospital: Hospital) -> None:
@@ -201,15 +201,15 @@ async def test_numbers_find_and_are_masked(hospital: Hospital) -> None:
     phone = patient["telecom"][0]["value"]
     visitor = await hospital.sign_in("clinician")
     for typed in (resident, phone, f"+86 {phone[:3]} {phone[3:7]} {phone[7:]}"):
-        page = await visitor.get("/work?" + str(httpx.QueryParams({"q": typed})))
+        page = await visitor.get("/desk?" + str(httpx.QueryParams({"q": typed})))
         results = page[page.index('id="found"') :]
-        assert f'href="/work/people/{PERSON}"' in results
+        assert f'href="/desk/people/{PERSON}"' in results
         assert resident not in results and phone not in results
 
 
 async def test_who_was_shown_is_recorded(hospital: Hospital) -> None:
     visitor = await hospital.sign_in("clinician")
-    await visitor.get("/work?q=李世良")
+    await visitor.get("/desk?q=李世良")
     trail = await looks_of("clinician", await hospital.as_person())
     assert trail[0].target == "Patient?find"
 
@@ -224,8 +224,8 @@ async def test_people_of_other_institutions_are_not_found(hospital: Hospital) ->
     elsewhere = next(one.patient for one in linked if one.patient != PERSON)
     number = parse((await Records(hospital.house, NODE).read("Patient", elsewhere)).body)["identifier"][0]["value"]
     visitor = await hospital.sign_in("clinician")
-    assert "Nobody found" in await visitor.get(f"/work?q={number}")
-    await visitor.get("/work/people/jj-p401557", 404)
+    assert "Nobody found" in await visitor.get(f"/desk?q={number}")
+    await visitor.get("/desk/people/jj-p401557", 404)
 
 
 # what opens the record, and closes it ----------------------------------------------------------------------------
@@ -233,31 +233,31 @@ async def test_people_of_other_institutions_are_not_found(hospital: Hospital) ->
 
 async def test_consent_opens_the_record_at_the_next_load_and_its_end_closes_it(hospital: Hospital) -> None:
     visitor = await hospital.sign_in("clinician")
-    before = await visitor.get(f"/work/people/{PERSON}")
+    before = await visitor.get(f"/desk/people/{PERSON}")
     assert "not open to you" in before
     person = await hospital.as_person()
     consent = await sharing.permit(
         person, custodian="tc-hospital", grantee="hx-hospital", category_codes=["visits", "laboratory"]
     )
-    opened = await visitor.get(f"/work/people/{PERSON}")
+    opened = await visitor.get(f"/desk/people/{PERSON}")
     assert "open to you by consent" in opened and "Laboratory results" in opened
-    timeline = await visitor.get(f"/work/people/{PERSON}/timeline?institution=tc-hospital")
+    timeline = await visitor.get(f"/desk/people/{PERSON}/timeline?institution=tc-hospital")
     assert "Xinglin County Traditional Medicine Hospital" in timeline and "/visits/tc-" in timeline
     await sharing.withdraw(person, consent.id)
-    after = await visitor.get(f"/work/people/{PERSON}")
+    after = await visitor.get(f"/desk/people/{PERSON}")
     assert "not open to you" in after and "by consent" not in after
-    assert "/visits/tc-" not in await visitor.get(f"/work/people/{PERSON}/timeline")
+    assert "/visits/tc-" not in await visitor.get(f"/desk/people/{PERSON}/timeline")
 
 
 async def test_a_clinician_asks_and_the_person_is_asked_once(hospital: Hospital) -> None:
-    visitor, address = await hospital.sign_in("clinician"), f"/work/people/{PERSON}/consent"
+    visitor, address = await hospital.sign_in("clinician"), f"/desk/people/{PERSON}/consent"
     page = await visitor.get(address)
     assert "Traditional Medicine Hospital" in page and "People&#39;s Hospital</" not in page.split("<main")[1]
     refused = await visitor.post(address, 422, institution="jj-centre", message="")
     assert "Choose one of the institutions" in refused.text
     done = await visitor.post(address, institution="tc-hospital", message="To compare your medicines")
     assert "asked" in await visitor.get(done.headers["location"])
-    assert "has not answered yet" in await visitor.get(f"/work/people/{PERSON}")
+    assert "has not answered yet" in await visitor.get(f"/desk/people/{PERSON}")
     tasks = (await (await hospital.as_person()).search("Task", "status=requested")).matches
     assert [parse(task.body)["description"] for task in tasks] == ["To compare your medicines"]
 
@@ -266,8 +266,8 @@ async def test_forms_of_other_sites_do_nothing(hospital: Hospital) -> None:
     visitor = await hospital.sign_in("clinician")
     visitor.token = "x" * 40
     words = {"reason": "unconscious", "words": "Found on the street", "confirmed": "1"}
-    await visitor.post(f"/work/people/{PERSON}/emergency", 403, **words)
-    await visitor.post(f"/work/people/{PERSON}/consent", 403, institution="tc-hospital")
+    await visitor.post(f"/desk/people/{PERSON}/emergency", 403, **words)
+    await visitor.post(f"/desk/people/{PERSON}/consent", 403, institution="tc-hospital")
     assert await sharing.emergency_until(Records(hospital.house, clinician()), PERSON) is None
 
 
@@ -279,8 +279,8 @@ async def test_an_emergency_opens_all_says_so_and_is_told(hospital: Hospital) ->
     visitor = await hospital.sign_in("clinician")
     linked = await sharing.linked(Records(hospital.house, NODE), PERSON)
     patient = next(one.patient for one in linked if one.custodian == "tc-hospital")
-    await visitor.get(f"/work/people/{patient}")  # linked to one that may be seen
-    address = f"/work/people/{PERSON}/emergency"
+    await visitor.get(f"/desk/people/{patient}")  # linked to one that may be seen
+    address = f"/desk/people/{PERSON}/emergency"
     await visitor.get(address)
     assert "Choose the reason" in (await visitor.post(address, 422, words="He fell")).text
     assert (
@@ -291,13 +291,13 @@ async def test_an_emergency_opens_all_says_so_and_is_told(hospital: Hospital) ->
     done = await visitor.post(address, reason="unconscious", words="He fell on the stairs", confirmed="1")
     page = await visitor.get(done.headers["location"])
     assert re.search(r"Emergency access is open until \d\d:\d\d", page)
-    assert "/visits/tc-" in await visitor.get(f"/work/people/{PERSON}/timeline")
+    assert "/visits/tc-" in await visitor.get(f"/desk/people/{PERSON}/timeline")
     person = await hospital.as_person()
     [notice] = (await person.search("Communication", "")).matches
     assert "He fell on the stairs" in notice.body.decode()
     assert {entry.purpose for entry in (await looks_of("clinician", person))[:3]} == {"BTG"}
     manager = await hospital.sign_in("manager")
-    log = await manager.get("/work/institution/access?outcome=emergency")
+    log = await manager.get("/desk/institution/access?outcome=emergency")
     assert "He fell on the stairs" in log and f"Patient/{PERSON}" in log
 
 
@@ -307,13 +307,13 @@ async def test_somebody_from_elsewhere_is_located_by_number_and_birth_date_only(
     body = next(b for b in bodies if any(i["system"].startswith("urn:oid") for i in b["identifier"]))
     number = next(i["value"] for i in body["identifier"] if i["system"].startswith("urn:oid"))
     visitor = await hospital.sign_in("clinician")
-    await visitor.get("/work/locate")
-    await visitor.post("/work/locate", 422, identifier=number)
+    await visitor.get("/desk/locate")
+    await visitor.post("/desk/locate", 422, identifier=number)
     assert (
-        "No record found" in (await visitor.post("/work/locate", 200, identifier=number, birth_date="1900-01-01")).text
+        "No record found" in (await visitor.post("/desk/locate", 200, identifier=number, birth_date="1900-01-01")).text
     )
-    page = (await visitor.post("/work/locate", 200, identifier=number, birth_date=body["birthDate"])).text
-    assert f"/work/people/{body['id']}/" in page or f'/work/people/{body["id"]}"' in page
+    page = (await visitor.post("/desk/locate", 200, identifier=number, birth_date=body["birthDate"])).text
+    assert f"/desk/people/{body['id']}/" in page or f'/desk/people/{body["id"]}"' in page
     assert body["name"][0]["text"] not in page
 
 
@@ -325,7 +325,7 @@ ATTACK = "<h1>Report</h1><script>alert(1)</script><p onclick=x>Fine<img src=http
 async def test_documents_are_shown_without_what_could_harm(hospital: Hospital) -> None:
     await document(hospital, "attack", "text/html", ATTACK.encode())
     visitor = await hospital.sign_in("clinician")
-    page = (await visitor.get(f"/work/people/{PERSON}/documents/attack")).split("<article", 1)[1].split("</article")[0]
+    page = (await visitor.get(f"/desk/people/{PERSON}/documents/attack")).split("<article", 1)[1].split("</article")[0]
     assert "<h1>Report</h1>" in page and "Fine" in page
     assert not any(part in page for part in ("<script", "alert", "onclick", "<img", "<style", "evil"))
 
@@ -333,8 +333,8 @@ async def test_documents_are_shown_without_what_could_harm(hospital: Hospital) -
 async def test_other_documents_are_saved_never_opened(hospital: Hospital) -> None:
     await document(hospital, "scan", "application/pdf", b"%PDF-1.7 <script>")
     visitor = await hospital.sign_in("clinician")
-    assert "Save as a file" in await visitor.get(f"/work/people/{PERSON}/documents/scan")
-    answer = await visitor.http.get(f"/work/people/{PERSON}/documents/scan?download")
+    assert "Save as a file" in await visitor.get(f"/desk/people/{PERSON}/documents/scan")
+    answer = await visitor.http.get(f"/desk/people/{PERSON}/documents/scan?download")
     assert answer.content == b"%PDF-1.7 <script>"
     assert answer.headers["content-disposition"].startswith("attachment")
     assert answer.headers["content-type"] == "application/octet-stream"
@@ -359,9 +359,9 @@ async def document(hospital: Hospital, id: str, kind: str, data: bytes) -> None:
 
 async def test_a_clerk_joins_with_a_reason_and_takes_it_back(hospital: Hospital) -> None:
     visitor = await hospital.sign_in("clerk")
-    listed = await visitor.get("/work/duplicates")
+    listed = await visitor.get("/desk/duplicates")
     waiting = re.search(r"(\d+) pairs? waits?", listed)
-    pair = re.search(r"/work/duplicates/([\w-]+)/([\w-]+)", listed)
+    pair = re.search(r"/desk/duplicates/([\w-]+)/([\w-]+)", listed)
     assert waiting and pair
     compared = await visitor.get(pair[0])
     assert "Agreement" in compared and any(word in compared for word in ("Same", "Nearly the same"))
@@ -373,15 +373,15 @@ async def test_a_clerk_joins_with_a_reason_and_takes_it_back(hospital: Hospital)
     assert "These records are joined" in await visitor.get(pair[0])
     entry = re.search(r"entry=(\d+)", done.headers["location"])
     assert entry
-    back = await visitor.post("/work/duplicates/undo", entry=entry[1])
+    back = await visitor.post("/desk/duplicates/undo", entry=entry[1])
     assert f"{waiting[1]} pair" in await visitor.get(back.headers["location"])
     assert pair[2] not in {one.patient for one in await sharing.linked(Records(hospital.house, NODE), pair[1])}
-    await visitor.post("/work/duplicates/undo", 409, entry=entry[1])
+    await visitor.post("/desk/duplicates/undo", 409, entry=entry[1])
 
 
 async def test_a_clerk_sees_who_a_person_is_and_nothing_clinical(hospital: Hospital) -> None:
     visitor = await hospital.sign_in("clerk")
-    page = await visitor.get(f"/work/people/{PERSON}")
+    page = await visitor.get(f"/desk/people/{PERSON}")
     assert "2 records of this person" in page and "Traditional Medicine Hospital" in page
     assert "hypertension" not in page.lower()
 
@@ -391,23 +391,23 @@ async def test_a_clerk_sees_who_a_person_is_and_nothing_clinical(hospital: Hospi
 
 async def test_a_manager_adds_a_user_who_signs_in_until_disabled(hospital: Hospital) -> None:
     manager = await hospital.sign_in("manager")
-    await manager.get("/work/institution/users/add")
+    await manager.get("/desk/institution/users/add")
     given = {"login": "new.doctor", "role": "clinician", "name_zh": "新医生"}
-    refused = await manager.post("/work/institution/users/add", 422, **given)
+    refused = await manager.post("/desk/institution/users/add", 422, **given)
     assert "directory" in refused.text
-    made = await manager.post("/work/institution/users/add", 200, **given, practitioner="hx-s02")
+    made = await manager.post("/desk/institution/users/add", 200, **given, practitioner="hx-s02")
     password = re.search(r"\b[a-z2-9]{4}(?:-[a-z2-9]{4}){3}\b", made.text)
     assert password
-    assert password[0] not in await manager.get("/work/institution/users")
+    assert password[0] not in await manager.get("/desk/institution/users")
     doctor = await hospital.sign_in("new.doctor", password[0])
-    await doctor.get(f"/work/people/{PERSON}")
-    taken = await manager.post("/work/institution/users/add", 422, **given, practitioner="hx-s02")
+    await doctor.get(f"/desk/people/{PERSON}")
+    taken = await manager.post("/desk/institution/users/add", 422, **given, practitioner="hx-s02")
     assert "taken" in taken.text
-    await manager.post("/work/institution/users/new.doctor/disable")
-    await doctor.get("/work", 303)
+    await manager.post("/desk/institution/users/new.doctor/disable")
+    await doctor.get("/desk", 303)
     await hospital.sign_in("new.doctor", password[0], status=422)
-    await manager.post("/work/institution/users/new.doctor/enable")
-    renewed = await manager.post("/work/institution/users/new.doctor/password", 200)
+    await manager.post("/desk/institution/users/new.doctor/enable")
+    renewed = await manager.post("/desk/institution/users/new.doctor/password", 200)
     again = re.search(r"\b[a-z2-9]{4}(?:-[a-z2-9]{4}){3}\b", renewed.text)
     assert again and again[0] != password[0]
     await hospital.sign_in("new.doctor", password[0], status=422)
@@ -417,20 +417,20 @@ async def test_a_manager_adds_a_user_who_signs_in_until_disabled(hospital: Hospi
 async def test_a_manager_reaches_only_the_institutions_own_users(hospital: Hospital) -> None:
     await accounts.create(hospital.house.database, "stranger", PASSWORD, Role.CLERK, institution="tc-hospital")
     manager = await hospital.sign_in("manager")
-    assert "stranger" not in await manager.get("/work/institution/users")
+    assert "stranger" not in await manager.get("/desk/institution/users")
     for login, act in (("stranger", "disable"), ("patient", "password"), ("manager", "disable"), ("clerk", "delete")):
-        await manager.get(f"/work/institution/users/{login}/{act}", 404)
-        await manager.post(f"/work/institution/users/{login}/{act}", 404)
-    refused = await manager.post("/work/institution/users/add", 422, login="root", role="system", name_zh="x")
+        await manager.get(f"/desk/institution/users/{login}/{act}", 404)
+        await manager.post(f"/desk/institution/users/{login}/{act}", 404)
+    refused = await manager.post("/desk/institution/users/add", 422, login="root", role="system", name_zh="x")
     assert "choose one of the options" in refused.text
 
 
 async def test_the_access_log_is_filtered_and_paged(hospital: Hospital) -> None:
     doctor = await hospital.sign_in("clinician")
-    await doctor.get(f"/work/people/{PERSON}")
+    await doctor.get(f"/desk/people/{PERSON}")
     manager = await hospital.sign_in("manager")
-    assert "Shen Zhiyuan" in await manager.get("/work/institution/access?login=clinician")
-    assert "No accesses that fit" in await manager.get("/work/institution/access?since=2999-01-01")
-    assert "No accesses that fit" in await manager.get("/work/institution/access?before=1")
+    assert "Shen Zhiyuan" in await manager.get("/desk/institution/access?login=clinician")
+    assert "No accesses that fit" in await manager.get("/desk/institution/access?since=2999-01-01")
+    assert "No accesses that fit" in await manager.get("/desk/institution/access?before=1")
     for query in ("since=x", "until=9999-12-31", "before=x", "before=" + "9" * 30, "login=%00", "outcome='"):
-        await manager.get(f"/work/institution/access?{query}")
+        await manager.get(f"/desk/institution/access?{query}")

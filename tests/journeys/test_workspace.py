@@ -16,18 +16,18 @@ from xinglin.access.records import Records
 pytestmark = pytest.mark.browser
 
 PERSON = "hx-p000007"  # 李世良, the demo's `patient`: known to hx-hospital and tc-hospital
-HOME = f"/work/people/{PERSON}"
+HOME = f"/desk/people/{PERSON}"
 PAGES = {
     "clinician": (
-        "/work", "/work?q=li", "/work?q=zzzz", "/work/locate", HOME, f"{HOME}/timeline", f"{HOME}/trends",
+        "/desk", "/desk?q=li", "/desk?q=zzzz", "/desk/locate", HOME, f"{HOME}/timeline", f"{HOME}/trends",
         f"{HOME}/trends/85354-9", f"{HOME}/medicines", f"{HOME}/immunizations", f"{HOME}/documents", f"{HOME}/print",
-        f"{HOME}/consent", f"{HOME}/emergency", "/work/people/hx-p000002/documents/hx-p000002-x1",
+        f"{HOME}/consent", f"{HOME}/emergency", "/desk/people/hx-p000002/documents/hx-p000002-x1",
     ),
-    "pharmacist": ("/work", HOME, f"{HOME}/medicines"),
-    "clerk": ("/work/duplicates", "/work?q=li", HOME),
+    "pharmacist": ("/desk", HOME, f"{HOME}/medicines"),
+    "clerk": ("/desk/duplicates", "/desk?q=li", HOME),
     "manager": (
-        "/work/institution", "/work/institution/users", "/work/institution/users/add",
-        "/work/institution/users/clerk/disable", "/work/institution/access",
+        "/desk/institution", "/desk/institution/users", "/desk/institution/users/add",
+        "/desk/institution/users/clerk/disable", "/desk/institution/access",
     ),
 }  # fmt: skip
 
@@ -135,7 +135,7 @@ def test_a_clinician_asks_and_the_patient_reads_it(visit: Any) -> None:
 
 def test_an_emergency_is_weighed_opened_and_told(visit: Any) -> None:
     page = visit("township", lang="en")
-    page.goto("/work/locate")
+    page.goto("/desk/locate")
     page.fill("#field-identifier", "HX00000007")
     page.fill("#field-birth_date", "1952-01-05")
     page.get_by_role("button", name="Look up").click()
@@ -160,7 +160,7 @@ def test_an_emergency_is_weighed_opened_and_told(visit: Any) -> None:
 
 def test_a_clerk_compares_joins_and_takes_back(visit: Any) -> None:
     page = visit("clerk")
-    page.goto("/work/duplicates")
+    page.goto("/desk/duplicates")
     before = page.locator("#main .heading__note").inner_text()
     page.locator("#main table a").first.click()
     assert page.locator(".compare tbody tr").count() >= 4
@@ -180,7 +180,7 @@ def test_a_clerk_compares_joins_and_takes_back(visit: Any) -> None:
 
 def test_a_manager_adds_a_user_who_signs_in(visit: Any) -> None:
     page = visit("manager")
-    page.goto("/work/institution/users")
+    page.goto("/desk/institution/users")
     page.get_by_role("link", name="新增用户").click()
     page.get_by_role("button", name="确认新增").click()
     assert page.locator(".error-summary li").count() == 3
@@ -194,15 +194,15 @@ def test_a_manager_adds_a_user_who_signs_in(visit: Any) -> None:
     sign_in(added, "xin.yaoshi", password)
     added.goto(f"{HOME}/medicines")
     assert "用药" in added.locator("h1").inner_text()
-    page.goto("/work/institution/users/xin.yaoshi/disable")
+    page.goto("/desk/institution/users/xin.yaoshi/disable")
     page.get_by_role("button", name="停用").click()
     assert "无法登录" in page.locator(".notice--success").inner_text()
-    added.goto("/work")
+    added.goto("/desk")
     assert "/sign-in" in added.url
 
 
 def test_a_wrong_role_sees_no_such_page(visit: Any) -> None:
-    for login, path in (("pharmacist", f"{HOME}/timeline"), ("clerk", "/work/institution"), ("patient", "/work")):
+    for login, path in (("pharmacist", f"{HOME}/timeline"), ("clerk", "/desk/institution"), ("patient", "/desk")):
         page = visit(login)
         assert page.goto(path).status == 404
         assert "页面不存在" in page.locator("h1").inner_text() or page.locator("h1").inner_text()

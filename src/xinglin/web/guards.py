@@ -3,7 +3,7 @@
     @signed_in(Role.CLINICIAN, Role.PHARMACIST)
     async def chart(request: Request) -> Response:
         found = await records(request).read("Patient", request.path_params["patient"])
-        return page(request, "web/templates/workspace/chart.html", current="/work", ...)
+        return page(request, "web/templates/workspace/chart.html", current="/desk", ...)
 
 A role that a page is not for sees what it would see if the page did not exist.
 """

@@ -21,22 +21,22 @@ NAVIGATION: Final[dict[Role, tuple[tuple[str, str, str], ...]]] = {
         ("/me/access", N_("Who looked"), "eye"),
     ),
     Role.CLINICIAN: (
-        ("/work", N_("Find a person"), "search"),
-        ("/work/locate", N_("Emergency look-up"), "alert"),
-        ("/work/settings", N_("Settings"), "settings"),
+        ("/desk", N_("Find a person"), "search"),
+        ("/desk/locate", N_("Emergency look-up"), "alert"),
+        ("/desk/settings", N_("Settings"), "settings"),
     ),
     Role.PHARMACIST: (
-        ("/work", N_("Find a person"), "search"),
-        ("/work/settings", N_("Settings"), "settings"),
+        ("/desk", N_("Find a person"), "search"),
+        ("/desk/settings", N_("Settings"), "settings"),
     ),
     Role.CLERK: (
-        ("/work/duplicates", N_("Duplicates"), "merge"),
-        ("/work", N_("Find a person"), "search"),
-        ("/work/settings", N_("Settings"), "settings"),
+        ("/desk/duplicates", N_("Duplicates"), "merge"),
+        ("/desk", N_("Find a person"), "search"),
+        ("/desk/settings", N_("Settings"), "settings"),
     ),
     Role.MANAGER: (
-        ("/work/institution", N_("Institution"), "hospital"),
-        ("/work/settings", N_("Settings"), "settings"),
+        ("/desk/institution", N_("Institution"), "hospital"),
+        ("/desk/settings", N_("Settings"), "settings"),
     ),
 }
 ROLES: Final = {
@@ -51,7 +51,7 @@ ROLES: Final = {
 
 def home_of(role: Role) -> str:
     """Where a role starts after signing in."""
-    return "/me" if role is Role.PATIENT else "/work"
+    return "/me" if role is Role.PATIENT else "/desk"
 
 
 def shell(request: Request, current: str = "") -> Shell:

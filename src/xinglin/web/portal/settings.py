@@ -47,7 +47,7 @@ def routes() -> list[BaseRoute]:
     """The same pages under the patient's and the staff's addresses."""
     return [
         route
-        for start in ("/me", "/work")
+        for start in ("/me", "/desk")
         for route in (
             Route(f"{start}/settings", settings_page),
             Route(f"{start}/settings/password", password_action, methods=["POST"]),

@@ -1,4 +1,4 @@
-"""The workspace: what staff open at `/work`. One file for each task of theirs; each has `routes()`."""
+"""The workspace: what staff open at `/desk`. One file for each task of theirs; each has `routes()`."""
 
 from __future__ import annotations
 

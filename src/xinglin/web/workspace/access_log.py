@@ -29,7 +29,7 @@ NAMED: Final = 3
 
 
 def routes() -> list[BaseRoute]:
-    return [Route("/work/institution/access", log_page)]
+    return [Route("/desk/institution/access", log_page)]
 
 
 @signed_in(Role.MANAGER)
@@ -43,7 +43,7 @@ async def log_page(request: Request) -> Response:
     return page(
         request,
         PAGE,
-        current="/work/institution",
+        current="/desk/institution",
         tabs=tabs("/access"),
         lines=_lines(request, entries),
         asked=asked,

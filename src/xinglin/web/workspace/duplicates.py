@@ -42,9 +42,9 @@ ACTIONS: Final = {"join": N_("Joined"), "part": N_("Kept apart"), "undo": N_("Ta
 
 def routes() -> list[BaseRoute]:
     return [
-        Route("/work/duplicates", list_page),
-        Route("/work/duplicates/undo", undo_action, methods=["POST"]),
-        Route("/work/duplicates/{a}/{b}", pair_page, methods=["GET", "POST"]),
+        Route("/desk/duplicates", list_page),
+        Route("/desk/duplicates/undo", undo_action, methods=["POST"]),
+        Route("/desk/duplicates/{a}/{b}", pair_page, methods=["GET", "POST"]),
     ]
 
 
@@ -87,7 +87,7 @@ async def list_page(request: Request) -> Response:
     return page(
         request,
         LIST,
-        current="/work/duplicates",
+        current="/desk/duplicates",
         pairs=await _pairs(request, found),
         columns=_columns(),
         note=ngettext("%(count)s pair waits", "%(count)s pairs wait", waiting) % {"count": waiting},
@@ -178,7 +178,7 @@ async def pair_page(request: Request) -> Response:
         return await _compared(request, a, b, form)
     act = review.join if form.value.decision == "join" else review.part
     entry = await act(house(request), principal(request), a, b, form.value.why)
-    return see_other(f"/work/duplicates?done={form.value.decision}&entry={entry}")
+    return see_other(f"/desk/duplicates?done={form.value.decision}&entry={entry}")
 
 
 async def _compared(request: Request, a: str, b: str, form: forms.Form[Decide]) -> Response:
@@ -191,10 +191,10 @@ async def _compared(request: Request, a: str, b: str, form: forms.Form[Decide]) 
     return page(
         request,
         PAIR,
-        current="/work/duplicates",
+        current="/desk/duplicates",
         status=422 if form.errors else 200,
         form=form,
-        here=f"/work/duplicates/{a}/{b}",
+        here=f"/desk/duplicates/{a}/{b}",
         left=_title(request, stored[a], pgettext("record", "First")),
         right=_title(request, stored[b], pgettext("record", "Second")),
         rows=rows(left, right, decision.fields),
@@ -222,4 +222,4 @@ async def undo_action(request: Request) -> Response:
     if form.value is None:
         raise NotFound("There is no such page.", remedy="Go back, or start from home.")
     entry = await review.undo(house(request), principal(request), form.value.entry)
-    return see_other(f"/work/duplicates?done=undo&entry={entry}")
+    return see_other(f"/desk/duplicates?done=undo&entry={entry}")

@@ -51,19 +51,19 @@ class Person:
 
 
 def routes() -> list[BaseRoute]:
-    return [Route("/work", find), Route("/work/locate", locate, methods=["GET", "POST"])]
+    return [Route("/desk", find), Route("/desk/locate", locate, methods=["GET", "POST"])]
 
 
 @signed_in(Role.CLINICIAN, Role.PHARMACIST, Role.CLERK, Role.MANAGER)
 async def find(request: Request) -> Response:
     if principal(request).role is Role.MANAGER:
-        return see_other("/work/institution")
+        return see_other("/desk/institution")
     asked = request.query_params.get("q", "").strip()[:200]
     found = people_found(await records(request).find(asked, MOST), institutions(request)) if asked else []
     return page(
         request,
         PAGE,
-        current="/work",
+        current="/desk",
         block="found" if request.headers.get("hx-request") else None,
         asked=asked,
         found=found,
@@ -173,15 +173,15 @@ async def locate(request: Request) -> Response:
     """Whether the county holds a record of somebody with this very number and birth date. Posted, so that no log or
     history keeps the number."""
     if request.method == "GET":
-        return page(request, LOCATE, current="/work/locate", form=forms.blank(Locate), found=None)
+        return page(request, LOCATE, current="/desk/locate", form=forms.blank(Locate), found=None)
     form = await forms.read(request, Locate)
     if form.value is None:
-        return page(request, LOCATE, current="/work/locate", status=422, form=form, found=None)
+        return page(request, LOCATE, current="/desk/locate", status=422, form=form, found=None)
     try:
         ids = await sharing.locate(records(request), form.value.identifier, form.value.birth_date.isoformat())
     except Invalid as problem:
         refused = form.refuse(identifier=sentences(problem)[0])
-        return page(request, LOCATE, current="/work/locate", status=422, form=refused, found=None)
+        return page(request, LOCATE, current="/desk/locate", status=422, form=refused, found=None)
     open_already = {stored.id for stored in await records(request).visible_of("Patient", ids)}
     found = [(id, id in open_already) for id in ids]
-    return page(request, LOCATE, current="/work/locate", form=form, found=found)
+    return page(request, LOCATE, current="/desk/locate", form=form, found=found)

@@ -18,7 +18,7 @@ PAGE: Final = "web/templates/workspace/identity.html"
 
 
 async def identity_page(request: Request) -> Response:
-    """`/work/people/{patient}` for clerks; others see the record's summary there."""
+    """`/desk/people/{patient}` for clerks; others see the record's summary there."""
     gate, known, id = records(request), institutions(request), str(request.path_params["patient"])
     linked = [one.patient for one in await sharing.linked(gate, id) if one.visible]
     stored = {one.id: one for one in await gate.visible_of("Patient", linked)}
@@ -27,7 +27,7 @@ async def identity_page(request: Request) -> Response:
     return page(
         request,
         PAGE,
-        current="/work",
+        current="/desk",
         people=people,
         columns=columns(when=False),
         pairs=[(people[0], other) for other in people[1:]],

@@ -56,13 +56,13 @@ FIRST: Final = ("Patient", "Encounter", "Observation", "MedicationRequest", "Doc
 
 
 def routes() -> list[BaseRoute]:
-    return [Route("/work/institution", overview)]
+    return [Route("/desk/institution", overview)]
 
 
 def tabs(current: str) -> list[Tab]:
     """Of the manager's pages."""
     shown = (("", _("Overview")), ("/users", _("Users")), ("/access", _("Access log")))
-    return [Tab(f"/work/institution{path}", name, path == current) for path, name in shown]
+    return [Tab(f"/desk/institution{path}", name, path == current) for path, name in shown]
 
 
 @signed_in(Role.MANAGER)
@@ -78,13 +78,13 @@ async def overview(request: Request) -> Response:
     return page(
         request,
         PAGE,
-        current="/work/institution",
+        current="/desk/institution",
         tabs=tabs(""),
         title=known.name(who.institution),
         counted_at=counted.at,
         stats=[
             *(Stat(_(TYPES[type]), numbers.get(type, 0)) for type in FIRST),
-            Stat(_("Users who may sign in"), active, href="/work/institution/users"),
+            Stat(_("Users who may sign in"), active, href="/desk/institution/users"),
         ],
         count_columns=(
             Column("name", _("Kind"), "main"),

@@ -19,7 +19,7 @@ from xinglin.web.workspace.rows import immunization_columns, medicine_columns
 
 
 def routes() -> list[BaseRoute]:
-    base = "/work/people/{patient}"
+    base = "/desk/people/{patient}"
     return [
         Route(f"{base}/medicines", medicines_page),
         Route(f"{base}/immunizations", immunizations_page),

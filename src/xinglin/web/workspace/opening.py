@@ -27,8 +27,8 @@ CONFIRM: Final = "web/templates/workspace/emergency_confirm.html"
 def routes() -> list[BaseRoute]:
     both = ["GET", "POST"]
     return [
-        Route("/work/people/{patient}/consent", ask_page, methods=both),
-        Route("/work/people/{patient}/emergency", emergency_page, methods=both),
+        Route("/desk/people/{patient}/consent", ask_page, methods=both),
+        Route("/desk/people/{patient}/emergency", emergency_page, methods=both),
     ]
 
 
@@ -57,10 +57,10 @@ async def ask_page(request: Request) -> Response:
             form = forms.Form(form.shape, {**form.sent, "institution": options[0][0]}, form.errors)
         status = 200 if request.method == "GET" else 422
         return page(
-            request, CONSENT, current="/work", status=status, form=form, options=options, **frame(request, person, "")
+            request, CONSENT, current="/desk", status=status, form=form, options=options, **frame(request, person, "")
         )
     await sharing.ask(person.records, person.patients[0], form.value.institution, form.value.message)
-    return see_other(f"/work/people/{person.id}?done=asked")
+    return see_other(f"/desk/people/{person.id}?done=asked")
 
 
 # emergency ------------------------------------------------------------------------------------------------------------
@@ -93,7 +93,7 @@ async def emergency_page(request: Request) -> Response:
         await sharing.break_glass(records(request), _patient(request), form.value.reason, form.value.words)
     except Invalid as problem:
         return _asked(request, person, form.refuse(words=sentences(problem)[0]))
-    return see_other(f"/work/people/{_patient(request)}")
+    return see_other(f"/desk/people/{_patient(request)}")
 
 
 def _asked(request: Request, person: Person | None, form: Any) -> Response:
@@ -103,8 +103,8 @@ def _asked(request: Request, person: Person | None, form: Any) -> Response:
 
 def _framed(request: Request, person: Person | None, template: str, **context: Any) -> Response:
     around = frame(request, person, "") if person else {"person": None}
-    here = f"/work/people/{_patient(request)}"
-    return page(request, template, current="/work", here=here, known=person is not None, **around, **context)
+    here = f"/desk/people/{_patient(request)}"
+    return page(request, template, current="/desk", here=here, known=person is not None, **around, **context)
 
 
 async def _person_if_open(request: Request) -> Person | None:

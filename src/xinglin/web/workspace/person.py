@@ -122,11 +122,11 @@ def tabs(role: Role, patient: str, current: str) -> Sequence[Tab]:
             ("/immunizations", _("Immunizations")),
             ("/documents", _("Documents")),
         ]
-    return [Tab(f"/work/people/{patient}{path}", label, path == current) for path, label in shown]
+    return [Tab(f"/desk/people/{patient}{path}", label, path == current) for path, label in shown]
 
 
 def shown(request: Request, person: Person, template: str, tab: str, **context: Any) -> Response:
-    return page(request, f"{FOLDER}{template}.html", current="/work", **frame(request, person, tab), **context)
+    return page(request, f"{FOLDER}{template}.html", current="/desk", **frame(request, person, tab), **context)
 
 
 # reading --------------------------------------------------------------------------------------------------------------

@@ -44,8 +44,8 @@ VITALS: Final = frozenset({"vital-signs", "exam"})
 
 def routes() -> list[BaseRoute]:
     return [
-        Route("/work/people/{patient}", summary_page),
-        Route("/work/people/{patient}/print", print_page),
+        Route("/desk/people/{patient}", summary_page),
+        Route("/desk/people/{patient}/print", print_page),
     ]
 
 

@@ -22,7 +22,7 @@ from xinglin.web.workspace.rows import result_columns
 
 
 def routes() -> list[BaseRoute]:
-    base = "/work/people/{patient}/trends"
+    base = "/desk/people/{patient}/trends"
     return [Route(base, trends_page), Route(f"{base}/{{code:path}}", trend_page)]
 
 
@@ -54,7 +54,7 @@ def _trend_row(person: Person, trend: Trend) -> dict[str, Any]:
         "when": trend.when,
         "institution": trend.institution,
         "count": trend.count,
-        "href": f"/work/people/{person.id}/trends/{quote(trend.code, safe='')}",
+        "href": f"/desk/people/{person.id}/trends/{quote(trend.code, safe='')}",
     }
 
 

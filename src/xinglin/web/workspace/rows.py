@@ -61,7 +61,7 @@ def immunization_columns() -> tuple[Column, ...]:
 def result_row(person: Person, item: Dated) -> dict[str, str]:
     resource = item.resource
     low, high = range_of(resource)
-    trend = f"/work/people/{person.id}/trends/{quote(code_of(resource), safe='')}"
+    trend = f"/desk/people/{person.id}/trends/{quote(code_of(resource), safe='')}"
     return {
         "name": label(resource.get("code")),
         "value": value_of(resource),

@@ -25,7 +25,7 @@ PAGES: Final = {"Encounter": "visits", "DiagnosticReport": "reports", "DocumentR
 
 
 def routes() -> list[BaseRoute]:
-    base = "/work/people/{patient}"
+    base = "/desk/people/{patient}"
     return [
         Route(f"{base}/timeline", timeline_page),
         Route(f"{base}/visits/{{visit}}", visit_page),
@@ -64,7 +64,7 @@ def _options(items: Sequence[Dated]) -> dict[str, list[tuple[str, str]]]:
 
 def href_of(person: Person, resource: Resource) -> str:
     folder = PAGES.get(resource["resourceType"])
-    return f"/work/people/{person.id}/{folder}/{resource['id']}" if folder else ""
+    return f"/desk/people/{person.id}/{folder}/{resource['id']}" if folder else ""
 
 
 @signed_in(Role.CLINICIAN)

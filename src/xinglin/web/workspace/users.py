@@ -34,7 +34,7 @@ DONE: Final = {"disabled": N_("The user can no longer sign in"), "enabled": N_("
 
 
 def routes() -> list[BaseRoute]:
-    base = "/work/institution/users"
+    base = "/desk/institution/users"
     return [
         Route(base, list_page),
         Route(f"{base}/add", add_page, methods=["GET", "POST"]),
@@ -49,7 +49,7 @@ async def list_page(request: Request) -> Response:
     return page(
         request,
         LIST,
-        current="/work/institution",
+        current="/desk/institution",
         tabs=tabs("/users"),
         columns=_columns(),
         users=[_row(account, principal(request).login) for account in found],
@@ -143,7 +143,7 @@ def _adding(request: Request, form: forms.Form[Add], staff: list[tuple[str, str]
     return page(
         request,
         ADD,
-        current="/work/institution",
+        current="/desk/institution",
         status=422 if form.errors else 200,
         form=form,
         staff=staff,
@@ -169,7 +169,7 @@ def one_time_password() -> str:
 
 def _shown_once(request: Request, account: Account, password: str, title: str) -> Response:
     """The answer to the post itself, since a password must not stand in an address; the page is never stored."""
-    return page(request, SECRET, current="/work/institution", title=title, user=_row(account, ""), password=password)
+    return page(request, SECRET, current="/desk/institution", title=title, user=_row(account, ""), password=password)
 
 
 # enabling, disabling, a new password ----------------------------------------------------------------------------------
@@ -189,11 +189,11 @@ async def act_page(request: Request) -> Response:
     ):
         raise _missing()
     if request.method == "GET":
-        return page(request, CONFIRM, current="/work/institution", act=act, user=_row(account, ""))
+        return page(request, CONFIRM, current="/desk/institution", act=act, user=_row(account, ""))
     await forms.read(request, Confirmed)
     if act != "password":
         await accounts.set_active(house(request).database, account.login, act == "enable")
-        return see_other(f"/work/institution/users?done={act}d")
+        return see_other(f"/desk/institution/users?done={act}d")
     password = one_time_password()
     await accounts.set_password(house(request).database, account.login, password)
     return _shown_once(request, account, password, _("The user has a new password"))
