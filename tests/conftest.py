@@ -18,7 +18,7 @@ from xinglin.kernel.config import Settings
 from xinglin.kernel.database import Database, migrate, serving, with_database
 from xinglin.modules import MIGRATIONS
 
-pytest.register_assert_rewrite("attacked")  # a plugin whose names tests import, too
+pytest.register_assert_rewrite("attacked", "serving")  # plugins whose names tests import, too
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
