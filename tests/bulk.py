@@ -111,3 +111,31 @@ async def lines(fhir: Client, manifest: dict[str, Any], kind: str = "output") ->
 
 def names(resources: list[dict[str, Any]]) -> set[str]:
     return {f"{one['resourceType']}/{one['id']}" for one in resources}
+
+
+def ndjson(*resources: Any) -> str:
+    return "\n".join(one if isinstance(one, str) else json.dumps(one) for one in resources) + "\n"
+
+
+async def begun(fhir: Client, text: str, query: str = "") -> str:
+    answer = await fhir("POST", f"$import{query}", text, content_type="application/fhir+ndjson")
+    assert answer.status_code == 202, answer.text
+    return answer.headers["content-location"].removeprefix(f"{fhir.base}/")
+
+
+async def imported(house: House, fhir: Client, text: str, query: str = "") -> dict[str, Any]:
+    where = await begun(fhir, text, query)
+    await work(house)
+    answer = await fhir("GET", where)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+async def refusals(fhir: Client, manifest: dict[str, Any]) -> list[str]:
+    found = []
+    for entry in manifest["error"]:
+        answer = await fhir("GET", entry["url"].removeprefix(f"{fhir.base}/"))
+        rows = [json.loads(line) for line in answer.text.splitlines()]
+        assert len(rows) == entry["count"]
+        found += [row["issue"][0]["diagnostics"] for row in rows]
+    return found

@@ -17,9 +17,9 @@ import pytest
 
 from xinglin.access.principal import NODE
 from xinglin.access.records import House, Records
-from xinglin.cli.loading.report import Refusal, Report
 from xinglin.cli.loading.sources import Reader, find
-from xinglin.cli.loading.storing import Storing
+from xinglin.exchange.loading.report import Refusal, Report
+from xinglin.exchange.loading.storing import Storing
 from xinglin.kernel.config import Settings
 from xinglin.kernel.database import with_database
 from xinglin.kernel.errors import Gone

@@ -155,6 +155,21 @@ async def test_case_90_a_person_is_located_by_number_and_day_only(own_county: Co
     assert await sharing.locate(Records(county.house, DOCTOR), "777", "1980-05-03") == []
 
 
+# what is nobody's -----------------------------------------------------------------------------------------------------
+
+
+async def test_an_institution_does_not_take_over_what_was_loaded_for_all(own_county: County) -> None:
+    """Definitions that the operator loaded without a holder are read by all and changed by no institution."""
+    county = own_county
+    plan = {"resourceType": "Questionnaire", "id": "all", "status": "active", "title": "Everybody's"}
+    assert (await county.ask("root", "PUT", "Questionnaire/all", plan)).status_code == 201
+    assert (await county.ask("manager", "PUT", "Questionnaire/all", {**plan, "title": "Mine"})).status_code == 409
+    assert (await county.ask("manager", "DELETE", "Questionnaire/all")).status_code == 409
+    other = {"resourceType": "Organization", "id": "B", "name": "Mine"}
+    assert (await county.ask("manager", "PUT", "Organization/B", other)).status_code == 409
+    assert (await county.get("dr-b", "Questionnaire/all"))["title"] == "Everybody's"
+
+
 # scopes ---------------------------------------------------------------------------------------------------------------
 
 

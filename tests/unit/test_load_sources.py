@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xinglin.cli.loading.report import Refusal
 from xinglin.cli.loading.sources import GROUP_BYTES, GROUP_LINES, Reader, Unit, find
+from xinglin.exchange.loading.report import Refusal
 from xinglin.kernel.errors import Invalid
 
 LIMIT = 1 << 16
