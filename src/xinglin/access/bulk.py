@@ -67,6 +67,17 @@ def check_may_export(principal: Principal) -> None:
         )
 
 
+def check_may_import(principal: Principal, custodian: str = "") -> None:
+    """Programs of the operator; one that is limited to an institution brings in that institution's data alone."""
+    if principal.role is not Role.SYSTEM:
+        raise Forbidden(
+            f"The role {principal.role.value} does not import in bulk.",
+            remedy="Use a program's token: xinglin token --role system.",
+        )
+    if custodian and principal.institution not in (None, custodian):
+        raise Forbidden(f"This token writes for {principal.institution} alone.", remedy="Leave custodian out.")
+
+
 def filter_of(text: str) -> TypeQuery:
     """`Observation?code=...` of _typeFilter, understood strictly; Invalid names what is wrong with it."""
     type_name, question, query = text.partition("?")
@@ -94,6 +105,15 @@ async def owner(connection: Connection, login: str) -> Principal:
     if principal is None:
         raise Unauthenticated("The account or token that asked for this is no longer valid.")
     check_may_export(principal)
+    return principal
+
+
+async def importer(connection: Connection, login: str) -> Principal:
+    """Who asked for the import, as they stand now. Raises Unauthenticated or Forbidden once they no longer may."""
+    principal = await standing(connection, login)
+    if principal is None:
+        raise Unauthenticated("The account or token that asked for this is no longer valid.")
+    check_may_import(principal)
     return principal
 
 
@@ -146,9 +166,9 @@ async def _record(connection: Connection, principal: Principal, persons: set[int
         await audit.record(connection, [Access(principal, "export", target, shown)])
 
 
-async def note(records: Records, target: str) -> None:
-    """Record that an export was asked for, or a file of it fetched; durable before it returns."""
-    await records.house.audit.write(Access(records.principal, "export", target, why=records.why))
+async def note(records: Records, target: str, interaction: str = "export") -> None:
+    """Record that an export or import was asked for, or a file of it fetched; durable before it returns."""
+    await records.house.audit.write(Access(records.principal, interaction, target, why=records.why))
 
 
 async def closed_since(connection: Connection, principal: Principal, since: int, target: str) -> bool:

@@ -18,9 +18,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from xinglin.cli import console
 from xinglin.cli.loading.pool import pool
-from xinglin.cli.loading.report import Refusal, Report
 from xinglin.cli.loading.sources import Reader, Unit, find
 from xinglin.cli.migrate import bring_up_to_date
+from xinglin.exchange.loading.report import Refusal, Report
 from xinglin.kernel.config import Settings
 from xinglin.kernel.database import serving
 from xinglin.kernel.errors import Invalid

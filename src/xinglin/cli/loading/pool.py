@@ -21,8 +21,8 @@ from multiprocessing.process import BaseProcess
 
 import asyncpg
 
-from xinglin.cli.loading.report import Refusal, Report
 from xinglin.cli.loading.sources import Unit
+from xinglin.exchange.loading.report import Refusal, Report
 from xinglin.kernel.config import Settings
 from xinglin.kernel.errors import Problem
 
@@ -135,7 +135,7 @@ def _work(settings: Settings, names: dict[str, str], pipe: Connection) -> None:
 
 
 async def _serve(settings: Settings, names: dict[str, str], pipe: Connection) -> None:
-    from xinglin.cli.loading.storing import Storing  # imports the engine: only workers need it
+    from xinglin.exchange.loading.storing import Storing  # imports the engine: only workers need it
 
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)  # trees of parsed values without cycles: a tenth of the time went into looking

@@ -17,7 +17,8 @@ from typing import Any, Protocol, cast
 
 import msgspec
 
-from xinglin.cli.loading.report import Refusal
+from xinglin.exchange.loading.entries import Unit
+from xinglin.exchange.loading.report import Refusal
 from xinglin.kernel.errors import Invalid
 
 STANDARD_INPUT = "-"
@@ -48,19 +49,6 @@ class Source:
     path: Path | None
     size: int
     lines: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """What one worker takes at a time: texts of one source, each with its line (None: the whole document)."""
-
-    source: str
-    custodian: str
-    pieces: tuple[tuple[int | None, bytes], ...]
-
-    @property
-    def size(self) -> int:
-        return sum(len(text) for _, text in self.pieces)
 
 
 def find(paths: Iterable[str]) -> list[Source]:

@@ -7,15 +7,18 @@ from functools import partial
 from typing import Final
 
 from xinglin.access.house import House
-from xinglin.exchange.bulk import exporting
+from xinglin.exchange.bulk import exporting, importing
 from xinglin.exchange.bulk.folders import Folder
 from xinglin.kernel import jobs
 
-WITH_FILES: Final = (exporting.KIND,)
+WITH_FILES: Final = (exporting.KIND, importing.KIND)
 
 
 def handlers(house: House) -> Mapping[str, jobs.Handler]:
-    return {exporting.KIND: partial(exporting.export, house)}
+    return {
+        exporting.KIND: partial(exporting.export, house),
+        importing.KIND: partial(importing.import_files, house),
+    }
 
 
 async def sweep(house: House) -> None:

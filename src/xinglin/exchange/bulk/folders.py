@@ -28,6 +28,16 @@ class Folder:
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path.parent.chmod(0o700)
 
+    async def put(self, name: str, text: bytes) -> None:
+        """A whole file, on disk when this returns."""
+        self.make()
+        sink = self.append(name, 0)
+        try:
+            sink.write([text.rstrip(b"\n")])
+            await sink.settle()
+        finally:
+            sink.close()
+
     def remove(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
 

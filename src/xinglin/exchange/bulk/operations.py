@@ -4,6 +4,7 @@
     GET [base]/$export-status?job=ID        202 with X-Progress and Retry-After, then 200 with the manifest
     GET [base]/$export-file?job=ID&name=N   NDJSON
     DELETE [base]/$export-status?job=ID     202: cancelled, and its files are gone
+    POST [base]/$import                     the same for what comes in: $import-status, $import-errors
 
 A job is its owner's alone: to everybody else it does not exist.
 """
@@ -17,19 +18,22 @@ from typing import Any, Final
 
 import orjson
 
-from xinglin.access.bulk import check_may_export, closed_since, note, owner
+from xinglin.access.bulk import check_may_export, check_may_import, closed_since, importer, note, owner
 from xinglin.access.records import Records
 from xinglin.core.rest import outcomes
 from xinglin.core.rest.exchange import Answer, Call
 from xinglin.core.rest.parameters import arguments, one
 from xinglin.core.rest.routing import Operation
-from xinglin.exchange.bulk import exporting
+from xinglin.exchange.bulk import exporting, importing
 from xinglin.exchange.bulk.asking import asked_of
+from xinglin.exchange.bulk.bringing import import_of
 from xinglin.exchange.bulk.folders import Folder, parts
 from xinglin.kernel import clock, jobs
+from xinglin.kernel.database import Connection
 from xinglin.kernel.errors import Gone, Issue, NotFound, TooMany
 
 MOST_UNFINISHED: Final = 5  # jobs of one owner
+_LINES: Final = frozenset({"application/fhir+ndjson", "application/ndjson"})
 _IG: Final = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/"
 _JSON: Final = b"application/json"
 NDJSON: Final = b"application/fhir+ndjson"
@@ -43,8 +47,7 @@ async def kick_off(call: Call) -> Answer:
     if asked.group is not None:
         await records.read("Group", asked.group)  # missing and forbidden look the same
     async with records.house.database.transaction() as connection:
-        if await jobs.unfinished(connection, records.principal.login) >= MOST_UNFINISHED:
-            raise TooMany(f"{MOST_UNFINISHED} of your jobs are not finished yet.", remedy="Wait, or cancel one.")
+        await _refuse_too_many(connection, records.principal.login)
         keep = timedelta(hours=records.house.settings.export_hours)
         job = await jobs.submit(connection, exporting.KIND, records.principal.login, asdict(asked), keep=keep)
     await note(records, exporting.target_of(job))
@@ -67,8 +70,9 @@ async def own_job(call: Call, kind: str) -> tuple[jobs.Job, dict[str, Any]]:
     """The caller's job that the address names, and the other parameters."""
     found = await arguments(call, frozenset({"job", "name"}))
     records = gate_of(call)
+    stands = owner if kind == exporting.KIND else importer
     async with records.house.database.connection() as connection:
-        await owner(connection, records.principal.login)  # a worker may remember a token a moment too long
+        await stands(connection, records.principal.login)  # a worker may remember a token a moment too long
         job = await jobs.find(connection, str(one(found, "job")))
     gone = job is None or job.state == jobs.CANCELLED or (job.expires and job.expires < clock.now())
     if gone or job is None or job.kind != kind or job.owner != records.principal.login:
@@ -161,6 +165,60 @@ async def _refuse_closed(call: Call, job: jobs.Job) -> None:
         raise Gone("Consent of someone in this export has changed since.", remedy="Start a new export.")
 
 
+# import -------------------------------------------------------------------------------------------------------------
+
+
+async def kick_off_import(call: Call) -> Answer:
+    records = gate_of(call)
+    house, owner_login = records.house, records.principal.login
+    async with records.refusals("import", "$import"):
+        check_may_import(records.principal)
+    text, wanted = await import_of(call, house.settings.import_hosts)
+    async with records.refusals("import", "$import"):
+        check_may_import(records.principal, wanted.custodian)
+    keep = timedelta(hours=house.settings.export_hours)
+    async with house.database.transaction() as connection:
+        await _refuse_too_many(connection, owner_login)
+        job = await jobs.submit(connection, importing.KIND, owner_login, asdict(wanted), keep=keep)
+        if text is not None:
+            await Folder.of(house.settings, importing.KIND, job.id).put("0.ndjson", text)
+    await note(records, f"$import {job.id}", "import")
+    return accepted(call, "$import-status", job)
+
+
+async def import_status(call: Call) -> Answer:
+    job, _ = await own_job(call, importing.KIND)
+    if call.method == "DELETE":
+        return await cancelled(call, job)
+    if not job.ended:
+        return waiting(job, f"{importing.stored(job.progress):,} resources")
+    if job.state == jobs.FAILED:
+        return failed(job)
+    errors = {"type": "OperationOutcome", "count": job.progress["errors"], "url": f"{call.door.base}/$import-errors"}
+    manifest = {
+        "transactionTime": clock.instant(clock.micros(job.started or job.created)),
+        "request": f"{call.door.base}/$import",
+        "requiresAccessToken": True,
+        "output": [{"type": name, **words} for name, words in sorted(job.progress["counts"].items())],
+        "error": [errors | {"url": f"{errors['url']}?job={job.id}"}] if job.progress["errors"] else [],
+    }
+    return Answer(200, orjson.dumps(manifest), _expiry(job), _JSON, resource_body=False)
+
+
+async def import_errors(call: Call) -> Answer:
+    job, _ = await own_job(call, importing.KIND)
+    path = Folder.of(gate_of(call).house.settings, job.kind, job.id).path / importing.ERRORS
+    length = job.progress.get("error_bytes", 0)
+    if not length or not path.is_file():
+        raise NotFound("There are no errors.")
+    return Answer(200, b"", _expiry(job), NDJSON, resource_body=False, stream=parts(path, length), length=length)
+
+
+async def _refuse_too_many(connection: Connection, login: str) -> None:
+    if await jobs.unfinished(connection, login) >= MOST_UNFINISHED:
+        raise TooMany(f"{MOST_UNFINISHED} of your jobs are not finished yet.", remedy="Wait, or cancel one.")
+
+
 def _expiry(job: jobs.Job) -> tuple[tuple[bytes, bytes], ...]:
     return ((b"expires", format_datetime(job.expires, usegmt=True).encode()),) if job.expires else ()
 
@@ -180,6 +238,11 @@ OPERATIONS: Final = (
         frozenset({"system"}),
         file,
         "A file of an export.",
-        media=frozenset({"application/fhir+ndjson", "application/ndjson"}),
+        media=_LINES,
     ),
+    Operation("import", frozenset({"system"}), kick_off_import, "Start a bulk import.", writes=True),
+    Operation(
+        "import-status", frozenset({"system"}), import_status, "How far an import is; DELETE ends it.", deletes=True
+    ),
+    Operation("import-errors", frozenset({"system"}), import_errors, "What an import refused.", media=_LINES),
 )

@@ -20,9 +20,9 @@ from uuid import UUID, uuid5
 
 import msgspec
 
-from xinglin.cli.loading.report import Refusal, refusal_of
 from xinglin.core.rest.gate import Write
 from xinglin.core.schema import decode
+from xinglin.exchange.loading.report import Refusal, refusal_of
 from xinglin.kernel.errors import Invalid, Problem
 
 NAMESPACE = UUID("6f1d3a52-7a53-5d0e-9f4e-0b1f6c0a9d11")  # any constant: ours alone
@@ -52,6 +52,19 @@ class Envelope(msgspec.Struct):
 
 
 ENVELOPE = msgspec.json.Decoder(Envelope)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What one worker takes at a time: texts of one source, each with its line (None: the whole document)."""
+
+    source: str
+    custodian: str
+    pieces: tuple[tuple[int | None, bytes], ...]
+
+    @property
+    def size(self) -> int:
+        return sum(len(text) for _, text in self.pieces)
 
 
 @dataclass(frozen=True, slots=True)

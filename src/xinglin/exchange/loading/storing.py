@@ -13,10 +13,9 @@ import asyncpg
 
 from xinglin.access.principal import NODE
 from xinglin.access.records import House, Outcome, Records
-from xinglin.cli.loading.entries import Parcel, Refused, parcels
-from xinglin.cli.loading.report import Refusal, Report, refusal_of
-from xinglin.cli.loading.sources import Unit
 from xinglin.core.rest.gate import Write
+from xinglin.exchange.loading.entries import Parcel, Refused, Unit, parcels
+from xinglin.exchange.loading.report import Refusal, Report, refusal_of
 from xinglin.kernel.config import Settings
 from xinglin.kernel.database import DatabaseUnavailable
 from xinglin.kernel.errors import Gone, NotFound, Problem
@@ -28,11 +27,11 @@ CLASHES = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.Un
 
 
 class Storing:
-    """One worker's way into the record, as the node itself."""
+    """A way into the record as whoever `records` stand for; a unit's custodian may be empty: nobody's in particular."""
 
-    def __init__(self, records: Records, names: dict[str, str]) -> None:
+    def __init__(self, records: Records, names: dict[str, str] | None = None) -> None:
         self.records = records
-        self.names = names
+        self.names = names or {}
         self.known: set[str] = set()
 
     @classmethod
@@ -100,10 +99,10 @@ class Storing:
         """The gate's write, again where another worker was in the way."""
         for attempt in range(1, TRIES):
             try:
-                return await self.records.write(writes, custodian=custodian)
+                return await self.records.write(writes, custodian=custodian or None)
             except CLASHES:
                 await asyncio.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311
-        return await self.records.write(writes, custodian=custodian)
+        return await self.records.write(writes, custodian=custodian or None)
 
 
 def _count(report: Report, writes: Sequence[Write], outcomes: Sequence[Outcome]) -> None:
