@@ -249,7 +249,9 @@ async def _fill(county: County) -> None:
     async with county.house.database.connection() as connection:
         rows = [(key_of("Patient", id), id, "anna") for id in ("a1", "b1")]
         await connection.executemany("INSERT INTO person_link (patient, patient_id, person) VALUES ($1, $2, $3)", rows)
-    await county.put("A", *directory(), *held_by_a())
+    for one in directory():
+        await county.put("B" if one["id"] in ("B", "pb") else "A", one)
+    await county.put("A", *held_by_a())
     await county.put("B", *held_by_b())
 
 
