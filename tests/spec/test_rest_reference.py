@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from xinglin.core.rest.reference import renewed
+from xinglin.exchange.bulk import reference as bulk
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "rest.md"
 
@@ -13,6 +14,11 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "rest.md"
 def test_the_page_is_as_generated() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert renewed(text) == text, "run: python -m xinglin.core.rest.reference docs/reference/rest.md"
+
+
+def test_the_table_of_bulk_operations_is_as_generated() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert bulk.renewed(text) == text, "run: python -m xinglin.exchange.bulk.reference docs/reference/rest.md"
 
 
 def test_every_status_is_explained() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from xinglin.core.rest.routing import Operation
 from xinglin.core.rest.table import INTERACTIONS, OPERATIONS
 
 BEGIN: Final = "<!-- generated: python -m xinglin.core.rest.reference docs/reference/rest.md -->"
@@ -43,14 +44,19 @@ def tables() -> str:
         (one.method, f"`{ADDRESSES[one.shape]}`", one.code, one.summary + (" No sign-in." if one.public else ""))
         for one in INTERACTIONS
     ]
+    interactions = _table(("method", "address below the base", "interaction", ""), rows)
+    return f"{interactions}\n\n{operations_table(OPERATIONS)}"
+
+
+def operations_table(operations: Sequence[Operation]) -> str:
+    """Operations as a Markdown table, a row for each level they are served at."""
     served = [
         (", ".join(one.methods()), _address(one.name, level, sorted(one.types)), one.summary)
-        for one in OPERATIONS
+        for one in operations
         for level in LEVELS
         if level in one.levels
     ]
-    interactions = _table(("method", "address below the base", "interaction", ""), rows)
-    return f"{interactions}\n\n{_table(('method', 'operation', ''), served)}"
+    return _table(("method", "operation", ""), served)
 
 
 def _address(name: str, level: str, types: Sequence[str]) -> str:
@@ -62,11 +68,11 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def renewed(page: str) -> str:
-    """The page with its tables as they are now."""
-    before, _, rest = page.partition(BEGIN)
+def renewed(page: str, begin: str = BEGIN, text: str = "") -> str:
+    """The page with its tables, or another generated text that starts at `begin`, as they are now."""
+    before, _, rest = page.partition(begin)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{tables()}\n\n{END}{after}"
+    return f"{before}{begin}\n\n{text or tables()}\n\n{END}{after}"
 
 
 if __name__ == "__main__":

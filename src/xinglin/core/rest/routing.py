@@ -77,7 +77,9 @@ class Routes:
         self._by_shape: dict[str, dict[str, Interaction]] = {}
         for interaction in interactions:
             self._by_shape.setdefault(interaction.shape, {})[interaction.method] = interaction
-        self._by_name: Mapping[str, Operation] = {operation.name: operation for operation in operations}
+        self._by_name: dict[str, list[Operation]] = {}
+        for operation in operations:  # one name may mean something at several places
+            self._by_name.setdefault(operation.name, []).append(operation)
         self.instance = self._by_shape["instance"]
 
     def find(self, call: Call) -> Interaction:
@@ -100,19 +102,18 @@ class Routes:
 
     def _operation(self, call: Call, method: str) -> Interaction:
         name, place = call.segments[-1][1:], call.segments[:-1]
-        operation = self._by_name.get(name)
-        if operation is None:
+        named = self._by_name.get(name)
+        if named is None:
             raise NotFound(
                 f"There is no operation ${shortened(name)}.",
                 code="not-supported",
                 remedy=_like(name, self._by_name, "$"),
             )
         level = _level(place)
-        own = operation.types
-        if level not in operation.levels or (level != "system" and own and place[0] not in own):
-            raise NotFound(
-                f"${name} is not served here.", code="not-supported", remedy=f"It is served on {_where(operation)}."
-            )
+        operation = next((one for one in named if _stands_at(one, level, place)), None)
+        if operation is None:
+            where = "; ".join(_where(one) for one in named)
+            raise NotFound(f"${name} is not served here.", code="not-supported", remedy=f"It is served on {where}.")
         if operation.writes and place and place[0] in READ_ONLY:
             raise not_allowed(call.method, ())
         if method not in operation.methods():
@@ -197,6 +198,11 @@ def not_allowed(method: str, served: Mapping[str, object] | Sequence[str]) -> Me
     problem = MethodNotAllowed(f"{shortened(method, 20)} is not served here.", remedy=remedy)
     problem.allowed = allowed
     return problem
+
+
+def _stands_at(operation: Operation, level: str, place: Sequence[str]) -> bool:
+    own = operation.types
+    return level in operation.levels and (level == "system" or not own or place[0] in own)
 
 
 def _where(operation: Operation) -> str:

@@ -14,7 +14,7 @@ from xinglin.core.rest.parameters import Arguments, arguments, one
 from xinglin.core.rest.presentation import presentation
 from xinglin.core.rest.routing import TYPES, in_compartment, known_type
 from xinglin.kernel import clock
-from xinglin.kernel.errors import Invalid, NotFound
+from xinglin.kernel.errors import Invalid
 
 PARAMETERS: Final = frozenset({"_outputFormat", "_since", "_type", "_typeFilter", "_elements", "patient"})
 NDJSON: Final = frozenset({"application/fhir+ndjson", "application/ndjson", "ndjson"})
@@ -70,13 +70,8 @@ def _level(call: Call) -> tuple[str, str | None]:
             return "system", None
         case ("Patient",):
             return "patient", None
-        case ("Group", _):
+        case _:
             return "group", call.id
-    raise NotFound(
-        "$export is not served here.",
-        code="not-supported",
-        remedy="It is served at $export, Patient/$export and Group/[id]/$export.",
-    )
 
 
 def _types(found: Arguments, level: str, filters: Sequence[str]) -> list[str]:

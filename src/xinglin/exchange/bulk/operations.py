@@ -34,6 +34,8 @@ from xinglin.kernel.errors import Gone, Issue, NotFound, TooMany
 
 MOST_UNFINISHED: Final = 5  # jobs of one owner
 _LINES: Final = frozenset({"application/fhir+ndjson", "application/ndjson"})
+_PATIENT: Final = frozenset({"Patient"})
+_GROUP: Final = frozenset({"Group"})
 _IG: Final = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/"
 _JSON: Final = b"application/json"
 NDJSON: Final = b"application/fhir+ndjson"
@@ -224,14 +226,9 @@ def _expiry(job: jobs.Job) -> tuple[tuple[bytes, bytes], ...]:
 
 
 OPERATIONS: Final = (
-    Operation(
-        "export",
-        frozenset({"system", "type", "instance"}),
-        kick_off,
-        "Start a bulk export.",
-        frozenset({"Patient", "Group"}),
-        _IG + "export",
-    ),
+    Operation("export", frozenset({"system"}), kick_off, "Export all that you may see.", definition=_IG + "export"),
+    Operation("export", frozenset({"type"}), kick_off, "Export people's records.", _PATIENT, _IG + "patient-export"),
+    Operation("export", frozenset({"instance"}), kick_off, "Export a group's records.", _GROUP, _IG + "group-export"),
     Operation("export-status", frozenset({"system"}), status, "How far an export is; DELETE ends it.", deletes=True),
     Operation(
         "export-file",
