@@ -204,6 +204,7 @@ async def test_an_export_broken_off_goes_on_without_loss(
 ) -> None:
     """Each run writes one stretch and part of another, then dies; the next cuts the rest and goes on."""
     monkeypatch.setattr(gate, "STRETCH", stretch)
+    monkeypatch.setattr(exporting, "SYNC_BYTES", 0)
     async with client(county) as fhir:
         where = await begin(fhir, "Patient/$export")
         runs = 0

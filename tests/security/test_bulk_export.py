@@ -145,6 +145,7 @@ async def test_44_consent_withdrawn_stops_the_rest_and_closes_the_files(
     county: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gate, "STRETCH", 1)
+    monkeypatch.setattr(exporting, "SYNC_BYTES", 0)
     await put(county, "B", opened("2099-01-01"))
     async with client(county, institution="A") as fhir:
         open_to_a = of_people(names(await lines(fhir, await exported(county, fhir, "Patient/$export"))))

@@ -1,12 +1,14 @@
 """The export job: type after type, stretch after stretch, each read through the gate as its owner may see it then.
 
-A stretch is on disk before the transaction that audits it and notes the place commits. A process that dies leaves a
-longer file than was noted; the next cuts it back and goes on.
+Every SYNC_BYTES or SYNC_SECONDS the files are on disk before the transaction that notes the place commits. A process
+that dies leaves longer files than were noted; the next cuts them back and goes on. The access log's lines of a stretch
+commit with it, and are durable before the manifest can be had.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Any, Final
 
 import orjson
@@ -26,6 +28,8 @@ from xinglin.kernel.jobs import Lost, Running
 KIND: Final = "export"
 PATIENCE: Final = 60.0  # seconds to wait for writers that began before the kick-off
 FILE_BYTES: Final = 256 << 20
+SYNC_BYTES: Final = 64 << 20
+SYNC_SECONDS: Final = 2.0
 OUTPUT, DELETED = "output", "deleted"
 DELETES_A_LINE: Final = 1000
 
@@ -64,8 +68,9 @@ class Exporting:
         self.asked = Asked(**running.job.arguments)
         self.target = target_of(running.job)
         self.progress = {"files": [], "type": 0, "kind": OUTPUT, "place": None, "count": 0, **running.progress}
-        self.sink: Sink | None = None
-        self.open_name = ""
+        self.sinks: dict[str, Sink] = {}
+        self.unsynced = 0
+        self.synced = monotonic()
 
     async def run(self) -> None:
         self.folder.make()
@@ -73,19 +78,31 @@ class Exporting:
         try:
             while self.progress["type"] < len(self.asked.types):
                 await self._stretch(self.asked.types[self.progress["type"]])
+                if self.unsynced >= SYNC_BYTES or monotonic() - self.synced >= SYNC_SECONDS:
+                    await self._note()
+            await self._note()
         finally:
             self._close()
 
     async def _stretch(self, type_name: str) -> None:
         async with self.house.database.transaction() as connection:
+            await connection.execute("SET LOCAL synchronous_commit = off")  # made durable by the next note
             principal = await owner(connection, self.running.job.owner)
             extent = await self._extent(connection, principal, type_name)
             if self.progress["kind"] == OUTPUT:
                 await self._read(connection, principal, extent)
             else:
                 await self._read_removed(connection, principal, extent)
+
+    async def _note(self) -> None:
+        """Files on disk, then where the job stands: durable together with all that was logged before."""
+        for sink in self.sinks.values():
+            await sink.settle()
+        self._close()
+        async with self.house.database.transaction() as connection:
             self.running.progress = self.progress
             await self.running.save(connection)
+        self.unsynced, self.synced = 0, monotonic()
 
     async def _extent(self, connection: Connection, principal: Principal, type_name: str) -> Extent:
         asked = self.asked
@@ -98,17 +115,13 @@ class Exporting:
 
     async def _read(self, connection: Connection, principal: Principal, extent: Extent) -> None:
         show, place = _shown(self.asked.elements, extent.type), self.progress["place"]
-        count = 0
 
         def take(bodies: Sequence[bytes]) -> None:
-            nonlocal count
             if bodies:
-                count += len(bodies)
-                self._sink(OUTPUT, extent.type).write(show(bodies) if show else bodies)
+                self._write(OUTPUT, extent.type, show(bodies) if show else bodies)
 
         after = (place[0], place[1], place[2]) if place else None
         stretch = await read_stretch(connection, principal, extent, after, self.target, take)
-        await self._settle(count)
         self._go_on(stretch.place, DELETED if self.asked.since is not None else None)
 
     async def _read_removed(self, connection: Connection, principal: Principal, extent: Extent) -> None:
@@ -119,8 +132,7 @@ class Exporting:
         found = removed.references
         if found:
             lines = [_deletes(found[at : at + DELETES_A_LINE]) for at in range(0, len(found), DELETES_A_LINE)]
-            self._sink(DELETED, "Bundle").write(lines)
-            await self._settle(len(lines))
+            self._write(DELETED, "Bundle", lines)
         self._go_on(removed.place, None)
 
     def _go_on(self, place: Sequence[int] | None, following: str | None) -> None:
@@ -133,32 +145,30 @@ class Exporting:
 
     # files ------------------------------------------------------------------------------------------------------
 
-    def _sink(self, kind: str, type_name: str) -> Sink:
-        """The file to write to: the last of this kind and type, or a new one when that is long enough."""
-        own = [file for file in self.progress["files"] if (file["kind"], file["type"]) == (kind, type_name)]
-        last = own[-1] if own else None
-        size = last["bytes"] if last else 0
-        if last is None or size >= FILE_BYTES:
-            stem = DELETED if kind == DELETED else type_name
-            last = {"kind": kind, "type": type_name, "name": f"{stem}-{len(own) + 1}.ndjson", "count": 0, "bytes": 0}
-            self.progress["files"].append(last)
-        if self.sink is None or self.open_name != last["name"]:
-            self._close()
-            self.sink, self.open_name = self.folder.append(last["name"], last["bytes"]), last["name"]
-        return self.sink
+    def _write(self, kind: str, type_name: str, lines: Sequence[bytes]) -> None:
+        file = self._file(kind, type_name)
+        sink = self.sinks.get(file["name"])
+        if sink is None:
+            sink = self.sinks[file["name"]] = self.folder.append(file["name"], file["bytes"])
+        sink.write(lines)
+        self.unsynced += sink.size - file["bytes"]
+        file["bytes"], file["count"] = sink.size, file["count"] + len(lines)
+        self.progress["count"] += len(lines)
 
-    async def _settle(self, count: int) -> None:
-        if self.sink is None or not count:
-            return
-        await self.sink.settle()
-        file = next(file for file in self.progress["files"] if file["name"] == self.open_name)
-        file["bytes"], file["count"] = self.sink.size, file["count"] + count
-        self.progress["count"] += count
+    def _file(self, kind: str, type_name: str) -> dict[str, Any]:
+        """The file to write to: the last of this kind and type, or a new one when that is long enough."""
+        files: list[dict[str, Any]] = self.progress["files"]
+        own = [file for file in files if (file["kind"], file["type"]) == (kind, type_name)]
+        if own and own[-1]["bytes"] < FILE_BYTES:
+            return own[-1]
+        stem = DELETED if kind == DELETED else type_name
+        files.append({"kind": kind, "type": type_name, "name": f"{stem}-{len(own) + 1}.ndjson", "count": 0, "bytes": 0})
+        return files[-1]
 
     def _close(self) -> None:
-        if self.sink is not None:
-            self.sink.close()
-            self.sink = None
+        for sink in self.sinks.values():
+            sink.close()
+        self.sinks.clear()
 
 
 def _shown(elements: Sequence[str], type_name: str) -> Show | None:
