@@ -85,6 +85,8 @@ def sign_in(page: Any, login: str, password: str = PASSWORD) -> None:
 def flaws(page: Any) -> list[str]:
     """What axe finds serious, and what stands out of the window. The window is made as tall as the page."""
     width = page.viewport_size["width"]
+    page.wait_for_load_state("networkidle")  # a page without its fonts and styles yet is wider than it will be
+    page.evaluate("document.fonts.ready")
     page.set_viewport_size({"width": width, "height": page.evaluate("document.body.scrollHeight") + 1})
     overflow = page.evaluate(OVERFLOW)
     page.evaluate(AXE.read_text())

@@ -53,6 +53,9 @@ def _children(items: list[Pair], name: str) -> list[Pair]:
     found: list[Pair] = []
     for value, type_name in items:
         definition = type_def(type_name)
+        if name == "value" and definition is not None and definition.kind == "primitive-type":
+            found.append((value, system_type(value)))
+            continue
         element = definition.elements.get(name) if definition and isinstance(value, dict) else None
         if element is None:
             continue
