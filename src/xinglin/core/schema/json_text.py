@@ -130,7 +130,7 @@ def _malformed(text: bytes, message: str) -> Invalid:
     what = _POSITION.sub("", message).removeprefix("JSON is malformed: ").strip()
     if text.lstrip()[:1] == b"<":
         remedy = "This looks like XML; only JSON is read here."
-    return Invalid(f"malformed JSON at {place}: {what}", code="structure", remedy=remedy)
+    return Invalid(f"malformed JSON at {place}: {what}.", code="structure", remedy=remedy)
 
 
 def _invalid_utf8(text: bytes) -> int | None:
