@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import asyncpg
+import hypothesis
 import pytest
 
 from xinglin.access.house import House
@@ -18,6 +19,9 @@ from xinglin.kernel.config import Settings
 from xinglin.kernel.database import Database, migrate, serving, with_database
 from xinglin.modules import MIGRATIONS
 
+# Speed is for benchmarks: a busy machine must not fail a test.
+hypothesis.settings.register_profile("xinglin", deadline=None)
+hypothesis.settings.load_profile("xinglin")
 pytest.register_assert_rewrite("attacked", "serving")  # plugins whose names tests import, too
 REPOSITORY = Path(__file__).resolve().parent.parent
 
