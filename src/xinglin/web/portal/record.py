@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from xinglin.access.principal import Role
-from xinglin.access.records import Records
 from xinglin.core.schema.decode import parse
 from xinglin.kernel.errors import NotFound
 from xinglin.ui.formats import reference_range
-from xinglin.ui.i18n import _, ngettext
+from xinglin.ui.i18n import _
 from xinglin.ui.parts import Column
-from xinglin.ui.preferences import same_page
 from xinglin.ui.templating import SECURITY_HEADERS
 from xinglin.web.chart.documents import attachment_of, content_of
 from xinglin.web.chart.gather import gather
@@ -24,21 +21,11 @@ from xinglin.web.chart.timeline import KINDS, TYPES, Dated, chosen, entries, kin
 from xinglin.web.chart.trends import code_of, flag_of, range_of
 from xinglin.web.chart.words import Resource, date_of, label, value_of
 from xinglin.web.guards import institutions, page, principal, records, signed_in
+from xinglin.web.reading import page_of, results_of
 
-PER_PAGE: Final = 25
 ALL: Final = "all"
 """The filter that lets everything pass: a value of its own, since a browser does not send an empty choice."""
 Option = tuple[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """One page of a list: its part, and the addresses of the neighbours ("" where there is none)."""
-
-    items: Sequence[Dated]
-    previous: str
-    next: str
-    summary: str
 
 
 @signed_in(Role.PATIENT)
@@ -57,22 +44,6 @@ async def timeline_page(request: Request) -> Response:
         asked=asked,
         options=_options(gathered.items),
         complete=gathered.complete,
-    )
-
-
-def page_of(request: Request, found: Sequence[Dated]) -> Slice:
-    """The page of the list that `page` in the address asks for; the nearest one where it asks for none that exists."""
-    asked = request.query_params.get("page", "1")
-    last = max(1, -(-len(found) // PER_PAGE))
-    number = min(max(int(asked), 1), last) if asked.isdecimal() and len(asked) < 6 else 1
-    start = (number - 1) * PER_PAGE
-    count = ngettext("%(count)s entry", "%(count)s entries", len(found)) % {"count": len(found)}
-    where = _("page %(page)s of %(pages)s") % {"page": number, "pages": last}
-    return Slice(
-        found[start : start + PER_PAGE],
-        same_page(request, page=str(number - 1)) if number > 1 else "",
-        same_page(request, page=str(number + 1)) if number < last else "",
-        f"{count} · {where}" if last > 1 else count,
     )
 
 
@@ -114,14 +85,6 @@ async def report_page(request: Request) -> Response:
         columns=result_columns(),
         rows=[result_row(result) for result in results],
     )
-
-
-async def results_of(gate: Records, report: Resource) -> list[dict[str, Any]]:
-    """The observations of a report, in the report's order, as far as they may be seen."""
-    references = [str(result.get("reference", "")) for result in report.get("result", ())]
-    ids = [reference.removeprefix("Observation/") for reference in references if reference.startswith("Observation/")]
-    found = {stored.id: parse(stored.body) for stored in await gate.visible_of("Observation", ids[:200])}
-    return [found[id] for id in ids if id in found]
 
 
 def result_columns() -> tuple[Column, ...]:

@@ -16,7 +16,7 @@ from xinglin.web.chart.timeline import KINDS, TYPES, Dated, chosen, entries, kin
 from xinglin.web.chart.trends import latest_of_each
 from xinglin.web.chart.words import Resource, label
 from xinglin.web.guards import institutions, signed_in
-from xinglin.web.portal.record import page_of, results_of
+from xinglin.web.reading import page_of, results_of
 from xinglin.web.workspace.person import Person, open_person, own_resource, shown
 from xinglin.web.workspace.rows import result_columns, result_row, telling_first
 
