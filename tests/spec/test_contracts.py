@@ -59,6 +59,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
             assert f"`{default}`" == rows[name], f"{name}: the page says {rows[name]}, the code {default!r}"
     assert sorted(name for name in rows if name.startswith(PREFIX) and name not in wanted) == [
         "XINGLIN_DEBUG",
+        "XINGLIN_FULL",
         "XINGLIN_SHARED",
         "XINGLIN_TEST_DATABASE_URL",
     ]

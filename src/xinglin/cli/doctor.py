@@ -110,7 +110,11 @@ def _numbers(text: str) -> list[int]:
 
 def unknown_settings() -> Iterator[Finding]:
     """Variables that look like settings and are none: most likely misspelt."""
-    known = {PREFIX + name.upper() for name in Settings.__dataclass_fields__} | {"XINGLIN_DEBUG", "XINGLIN_SHARED"}
+    known = {PREFIX + name.upper() for name in Settings.__dataclass_fields__} | {
+        "XINGLIN_DEBUG",
+        "XINGLIN_FULL",
+        "XINGLIN_SHARED",
+    }
     unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
     unknown = [name for name in unknown if not name.startswith("XINGLIN_TEST_")]
     if unknown:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,6 +11,7 @@ import orjson
 
 from xinglin.core.rest.capabilities import SPECIAL, served_parameters
 from xinglin.core.rest.exchange import Answer, Call
+from xinglin.core.rest.presentation import SUMMARIES
 from xinglin.core.rest.routing import COMPARTMENTS, READ_ONLY, Interaction, Operation
 from xinglin.core.schema.definitions import resource_types
 from xinglin.core.search.parameters import REGISTRY
@@ -31,8 +33,49 @@ PATHS: Final = {
     "compartment": "/{compartment}/{id}/{type}",
     "compartment-search": "/{compartment}/{id}/{type}/_search",
 }
-OK: Final = {"create": "201", "delete": "204"}
+DONE: Final = {
+    "read": ("200", "304"),
+    "vread": ("200", "304"),
+    "create": ("200", "201"),
+    "update": ("200", "201"),
+    "delete": ("200", "204"),
+}
+"""What an interaction answers when it is done; all others answer 200."""
+REFUSED: Final = ("400", "401", "403", "404", "406", "410", "429", "503")
+UNREAD: Final = ("408", "413", "415", "422")  # what comes of a body
+CONFLICTING: Final = ("409", "412")
+HEADERS: Final = {
+    "If-Match": 'W/"1"',
+    "If-None-Match": 'W/"1"',
+    "If-Modified-Since": "Sun, 01 Mar 2026 08:00:00 GMT",
+    "If-None-Exist": "identifier=https://example.org/id|1",
+    "Prefer": "return=representation, handling=strict",
+}
+MEANING: Final = {
+    "200": "Done.",
+    "201": "Created.",
+    "202": "Accepted: see Content-Location, or X-Progress.",
+    "204": "Deleted, or nothing was there.",
+    "304": "The copy that the caller has is current.",
+}
+_WRITES: Final = frozenset({"create", "update", "patch", "delete", "batch"})
 _RESOURCE: Final = {"type": "object", "required": ["resourceType"], "properties": {"resourceType": {"type": "string"}}}
+_OUTCOME: Final = {
+    "type": "object",
+    "required": ["resourceType", "issue"],
+    "properties": {
+        "resourceType": {"const": "OperationOutcome"},
+        "issue": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "required": ["severity", "code", "diagnostics"],
+                "properties": {"severity": {"enum": ["fatal", "error", "warning", "information"]}},
+            },
+        },
+    },
+}
 _TYPED: Final = frozenset({"type", "instance"})
 
 
@@ -95,13 +138,29 @@ def _interaction(interaction: Interaction, name: str | None) -> dict[str, Any]:
 
 
 def _query(interaction: Interaction, name: str | None) -> list[dict[str, Any]]:
-    common = [{"$ref": "#/components/parameters/_pretty"}]
-    if interaction.code.startswith("history"):
-        return [*common, *({"$ref": f"#/components/parameters/{one}"} for one in ("_count", "_since", "_at"))]
-    if interaction.code == "search-type" and name is not None:
-        own = [_search_parameter(one.code, one.kind) for one in served_parameters(name) if one.code not in SPECIAL]
-        return [*common, {"$ref": "#/components/parameters/_count"}, *own]
+    common = [_named(one) for one in ("_pretty", "_format")]
+    code, by_criteria = interaction.code, interaction.shape == "type"
+    if code in ("read", "vread", "update", "create", "search-type", "search-system", "search-compartment"):
+        common += [_named(one) for one in ("_summary", "_elements")]
+    if code in ("read", "vread"):
+        common += [_named(one) for one in ("If-None-Match", "If-Modified-Since")]
+    if code in _WRITES:
+        common.append(_named("Prefer"))
+    if code in ("update", "patch", "delete"):
+        common.append(_named("If-Match"))
+    if code == "create":
+        common.append(_named("If-None-Exist"))
+    if code.startswith("history"):
+        common += [_named(one) for one in ("_count", "_since", "_at")]
+    if code.startswith("search"):
+        common += [_named(one) for one in ("_count", "Prefer")]
+    if name is not None and (code == "search-type" or (by_criteria and code in ("update", "patch", "delete"))):
+        common += [_search_parameter(one.code, one.kind) for one in served_parameters(name) if one.code not in SPECIAL]
     return common
+
+
+def _named(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/parameters/{name}"}
 
 
 def _search_parameter(code: str, kind: str) -> dict[str, Any]:
@@ -109,13 +168,23 @@ def _search_parameter(code: str, kind: str) -> dict[str, Any]:
 
 
 def _responses(interaction: Interaction) -> dict[str, Any]:
-    resource = {"description": "Done.", "content": {FHIR_JSON: {"schema": {"$ref": "#/components/schemas/Resource"}}}}
-    if interaction.code == "openapi":
-        resource = {"description": "This description.", "content": {"application/json": {"schema": {"type": "object"}}}}
-    found = dict.fromkeys(("200", OK.get(interaction.code, "200")), resource)
-    if interaction.code in ("update", "patch"):
-        found["201"] = resource
-    return {**found, "default": {"$ref": "#/components/responses/Problem"}}
+    body, changes = interaction.method in ("POST", "PUT", "PATCH"), interaction.code in _WRITES
+    media = ("application/json",) if interaction.code == "openapi" else (FHIR_JSON,)
+    done = {status: _answer(status, media) for status in DONE.get(interaction.code, ("200",))}
+    return done | _refusals(body, changes)
+
+
+def _answer(status: str, media: Iterable[str]) -> dict[str, Any]:
+    if status in ("204", "304"):
+        return {"description": MEANING[status]}
+    schema = {"schema": {"$ref": "#/components/schemas/Resource"}}
+    shown: dict[str, Any] = {name: schema if name == FHIR_JSON else {"schema": {}} for name in media}
+    return {"description": MEANING[status], "content": shown}
+
+
+def _refusals(body: bool, changes: bool) -> dict[str, Any]:
+    statuses = (*REFUSED, *(UNREAD if body else ()), *(CONFLICTING if changes else ()))
+    return {status: {"$ref": "#/components/responses/Problem"} for status in sorted(statuses)}
 
 
 def _body(interaction: Interaction, name: str | None) -> dict[str, Any] | None:
@@ -151,11 +220,8 @@ def _operation(operation: Operation, method: str, level: str, name: str) -> dict
         "operationId": f"{operation.name}-{method.lower()}-{level}-{name.strip('{}')}",
         "summary": operation.summary,
         "responses": {
-            "200": {
-                "description": "Done.",
-                "content": {FHIR_JSON: {"schema": {"$ref": "#/components/schemas/Resource"}}},
-            },
-            "default": {"$ref": "#/components/responses/Problem"},
+            **{str(status): _answer(str(status), media) for status, media in operation.answers(method)},
+            **_refusals(method == "POST", operation.writes),
         },
     }
     if method == "POST":
@@ -168,10 +234,10 @@ def _path_parameters(path: str) -> list[dict[str, Any]]:
 
 
 def _components() -> dict[str, Any]:
-    problem = {FHIR_JSON: {"schema": {"$ref": "#/components/schemas/Resource"}}}
+    problem = {FHIR_JSON: {"schema": {"$ref": "#/components/schemas/OperationOutcome"}}}
     return {
         "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-        "schemas": {"Resource": _RESOURCE},
+        "schemas": {"Resource": _RESOURCE, "OperationOutcome": _OUTCOME},
         "responses": {"Problem": {"description": "An OperationOutcome that says what to mend.", "content": problem}},
         "parameters": {
             "type": _in_path("type", {"type": "string", "enum": list(resource_types())}),
@@ -182,12 +248,20 @@ def _components() -> dict[str, Any]:
             "_since": _in_query("_since", {"type": "string"}),
             "_at": _in_query("_at", {"type": "string"}),
             "_pretty": _in_query("_pretty", {"type": "boolean"}),
+            "_format": _in_query("_format", {"type": "string", "enum": ["json", FHIR_JSON]}),
+            "_summary": _in_query("_summary", {"type": "string", "enum": list(SUMMARIES)}),
+            "_elements": _in_query("_elements", {"type": "string"}),
+            **{name: _in_header(name) for name in HEADERS},
         },
     }
 
 
 def _in_path(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _in_header(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "schema": {"type": "string"}, "example": HEADERS[name]}
 
 
 def _in_query(name: str, schema: dict[str, Any]) -> dict[str, Any]:

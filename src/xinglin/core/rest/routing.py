@@ -17,6 +17,7 @@ from xinglin.kernel.errors import NotFound, Problem
 Handler = Callable[[Call], Awaitable[Answer]]
 
 TYPES: Final = frozenset(resource_types())
+FHIR_TYPE: Final = "application/fhir+json"
 COMPARTMENTS: Final = frozenset({"Patient", "Encounter", "Practitioner", "RelatedPerson", "Device"})
 
 
@@ -49,7 +50,8 @@ class Interaction:
 class Operation:
     """A `$operation`. levels: "system", "type", "instance"; types: empty means every type.
 
-    writes: it changes something, so GET is refused. media: what it may answer beside JSON.
+    writes: it changes something, so GET is refused. media: what it answers beside or instead of FHIR's JSON.
+    done: the statuses of its answers.
     """
 
     name: str
@@ -62,10 +64,20 @@ class Operation:
     reads: bool = True
     deletes: bool = False
     media: frozenset[str] = frozenset()
+    done: tuple[int, ...] = (200,)
 
     def methods(self) -> tuple[str, ...]:
         pairs = (("GET", self.reads and not self.writes), ("POST", self.reads), ("DELETE", self.deletes))
         return tuple(method for method, served in pairs if served)
+
+    def answers(self, method: str) -> list[tuple[int, tuple[str, ...]]]:
+        """Statuses and media types of its answers to a method, for the description."""
+        if method == "DELETE":
+            return [(202, (FHIR_TYPE,))]
+        return [
+            (status, tuple(sorted(self.media)) if self.media and status == 200 else (FHIR_TYPE,))
+            for status in self.done
+        ]
 
 
 class Routes:

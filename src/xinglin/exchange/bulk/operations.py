@@ -105,7 +105,7 @@ async def cancelled(call: Call, job: jobs.Job) -> Answer:
 def waiting(job: jobs.Job, saying: str) -> Answer:
     seconds = 1 if job.started is None else min(10, 1 + int((clock.now() - job.started).total_seconds()) // 10)
     headers = ((b"x-progress", saying.encode()[:100]), (b"retry-after", b"%d" % seconds))
-    return Answer(202, b"", headers, resource_body=False)
+    return Answer(202, outcomes.all_well(f"Not done yet: {saying}."), headers, resource_body=False)
 
 
 def failed(job: jobs.Job) -> Answer:
@@ -225,21 +225,48 @@ def _expiry(job: jobs.Job) -> tuple[tuple[bytes, bytes], ...]:
     return ((b"expires", format_datetime(job.expires, usegmt=True).encode()),) if job.expires else ()
 
 
+_SYSTEM: Final = frozenset({"system"})
+_MANIFEST: Final = frozenset({"application/json"})
+
 OPERATIONS: Final = (
-    Operation("export", frozenset({"system"}), kick_off, "Export all that you may see.", definition=_IG + "export"),
-    Operation("export", frozenset({"type"}), kick_off, "Export people's records.", _PATIENT, _IG + "patient-export"),
-    Operation("export", frozenset({"instance"}), kick_off, "Export a group's records.", _GROUP, _IG + "group-export"),
-    Operation("export-status", frozenset({"system"}), status, "How far an export is; DELETE ends it.", deletes=True),
+    Operation("export", _SYSTEM, kick_off, "Export all that you may see.", definition=_IG + "export", done=(202,)),
     Operation(
-        "export-file",
-        frozenset({"system"}),
-        file,
-        "A file of an export.",
-        media=_LINES,
+        "export",
+        frozenset({"type"}),
+        kick_off,
+        "Export people's records.",
+        _PATIENT,
+        _IG + "patient-export",
+        done=(202,),
     ),
-    Operation("import", frozenset({"system"}), kick_off_import, "Start a bulk import.", writes=True),
     Operation(
-        "import-status", frozenset({"system"}), import_status, "How far an import is; DELETE ends it.", deletes=True
+        "export",
+        frozenset({"instance"}),
+        kick_off,
+        "Export a group's records.",
+        _GROUP,
+        _IG + "group-export",
+        done=(202,),
     ),
-    Operation("import-errors", frozenset({"system"}), import_errors, "What an import refused.", media=_LINES),
+    Operation(
+        "export-status",
+        _SYSTEM,
+        status,
+        "How far an export is; DELETE ends it.",
+        deletes=True,
+        media=_MANIFEST,
+        done=(200, 202),
+    ),
+    Operation("export-file", _SYSTEM, file, "A file of an export.", media=_LINES),
+    Operation("import", _SYSTEM, kick_off_import, "Start a bulk import.", writes=True, done=(202,)),
+    Operation(
+        "import-status",
+        _SYSTEM,
+        import_status,
+        "How far an import is; DELETE ends it.",
+        deletes=True,
+        media=_MANIFEST,
+        done=(200, 202),
+    ),
+    Operation("import-errors", _SYSTEM, import_errors, "What an import refused.", media=_LINES),
 )
