@@ -53,6 +53,7 @@ class Planned:
     write: Write
     id: str
     found: Stored | None = None
+    fresh: bool = False  # the id is a random one of ours: nothing is there yet
 
     @property
     def key(self) -> int:
@@ -85,7 +86,8 @@ class Writing:
         await self._resolve(planned)
         acting = [plan for plan in planned if not plan.settled]
         _refuse_repeated(acting)
-        current = await store.lock(self.connection, {plan.key for plan in acting})
+        there = {plan.key for plan in acting if not plan.fresh}
+        current = await store.lock(self.connection, there) if there else {}
         created = {plan.key for plan in acting if plan.write.type == "Patient"}
         outcomes, changes = {}, {}
         for plan in acting:
@@ -106,7 +108,7 @@ class Writing:
             return await self._plan_conditional(write)
         if write.method == "POST":
             chosen = (write.resource or {}).get("id") if write.keep_id else None
-            return Planned(write, _checked_id(chosen) if chosen else str(uuid.uuid4()))
+            return Planned(write, _checked_id(chosen)) if chosen else _fresh(write)
         return Planned(write, _checked_id(write.id or ""))
 
     async def _plan_conditional(self, write: Write) -> Planned:
@@ -128,7 +130,7 @@ class Writing:
             return Planned(write, found[0].id, found[0])
         if write.method == "DELETE":
             return Planned(write, "")
-        return Planned(write, _checked_id(write.id) if write.id else str(uuid.uuid4()))
+        return Planned(write, _checked_id(write.id)) if write.id else _fresh(write)
 
     # resolve ----------------------------------------------------------------------------------------------------
 
@@ -272,6 +274,10 @@ class Writing:
         sql = f"SELECT EXISTS (SELECT 1 FROM resource r WHERE r.key = $1 AND NOT r.deleted AND {rule})"  # noqa: S608
         if not await self.connection.fetchval(sql, *arguments.values):
             raise _unknown_person()
+
+
+def _fresh(write: Write) -> Planned:
+    return Planned(write, str(uuid.uuid4()), fresh=True)
 
 
 def _unknown_person() -> Unprocessable:

@@ -30,28 +30,28 @@ FROM unnest($1::bigint[], $2::integer[], $3::boolean[], $4::bigint[], $5::bigint
      AS n(key, version, deleted, person, custodian, category, date, date_end, updated, present, body)
 WHERE r.key = n.key;
 
--- name: insert
--- In the order of keys: transactions that create the same resources wait for each other, and do not deadlock.
-INSERT INTO resource (key, type, version, deleted, person, custodian, category, date, date_end, updated, present, id, body)
-SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::integer[], $4::boolean[], $5::bigint[], $6::bigint[], $7::integer[],
-                     $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::text[], $13::bytea[])
-ORDER BY 1;
-
--- name: index
--- All index rows of a transaction, and its lines of the change feed, in one statement.
-WITH tokens AS (
+-- name: store
+-- What is new of a transaction, in one statement: resources, all index rows, lines of the change feed. The resources in
+-- the order of their keys: transactions that create the same ones wait for each other, and do not deadlock.
+WITH resources AS (
+    INSERT INTO resource
+        (key, type, version, deleted, person, custodian, category, date, date_end, updated, present, id, body)
+    SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::integer[], $4::boolean[], $5::bigint[], $6::bigint[],
+                         $7::integer[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::text[], $13::bytea[])
+    ORDER BY 1
+), tokens AS (
     INSERT INTO token (hash, person, date, key, system)
-    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[])
+    SELECT * FROM unnest($14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[], $18::integer[])
 ), strings AS (
     INSERT INTO string (path, value, exact, key, person)
-    SELECT * FROM unnest($6::bigint[], $7::text[], $8::text[], $9::bigint[], $10::bigint[])
+    SELECT * FROM unnest($19::bigint[], $20::text[], $21::text[], $22::bigint[], $23::bigint[])
 ), moments AS (
     INSERT INTO moment (path, low, high, key, person)
-    SELECT * FROM unnest($11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[])
+    SELECT * FROM unnest($24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[])
 ), quantities AS (
     INSERT INTO quantity (path, unit, low, high, canonical, canonical_low, canonical_high, key, person)
-    SELECT * FROM unnest($16::bigint[], $17::bigint[], $18::float8[], $19::float8[], $20::bigint[], $21::float8[],
-                         $22::float8[], $23::bigint[], $24::bigint[])
+    SELECT * FROM unnest($29::bigint[], $30::bigint[], $31::float8[], $32::float8[], $33::bigint[], $34::float8[],
+                         $35::float8[], $36::bigint[], $37::bigint[])
 )
 INSERT INTO feed (key, version, type, person, updated)
-SELECT * FROM unnest($25::bigint[], $26::integer[], $27::smallint[], $28::bigint[], $29::bigint[]);
+SELECT * FROM unnest($38::bigint[], $39::integer[], $40::smallint[], $41::bigint[], $42::bigint[]);

@@ -30,7 +30,7 @@ COLUMNS: Final = {
     ),
     "feed": ("key", "version", "type", "person", "updated"),
 }  # fmt: skip
-"""Columns of the index tables and the feed, in the order of the statement `index`."""
+"""Columns of the index tables and the feed, in the order of the statement `store`."""
 
 Rows = list[tuple[Any, ...]]
 
@@ -67,10 +67,8 @@ async def commit(connection: Connection, changes: Sequence[Change], now: int) ->
 
 
 async def _insert(connection: Connection, created: Rows, index: Mapping[str, Rows]) -> None:
-    if created:
-        await connection.execute(SQL.insert, *_transpose(created, len(CREATION)))
     arrays = [column for table, rows in index.items() for column in _transpose(rows, len(COLUMNS[table]))]
-    await connection.execute(SQL.index, *arrays)
+    await connection.execute(SQL.store, *_transpose(created, len(CREATION)), *arrays)
 
 
 async def _copy(connection: Connection, created: Rows, index: Mapping[str, Rows]) -> None:
