@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from xinglin.access.identity import Doorkeeper, accounts, cookie_name, sessions, tokens
+from xinglin.access.identity import Doorkeeper, accounts, cookie_name, sessions, sign_in, tokens
 from xinglin.access.principal import Purpose, Role
+from xinglin.core.store.keys import key_of
 from xinglin.kernel import clock
 from xinglin.kernel.database import Database
 from xinglin.kernel.errors import Conflict, NotFound, Problem, Unauthenticated, Unprocessable
@@ -46,7 +47,7 @@ async def doorkeeper(database: Database) -> AsyncIterator[Doorkeeper]:
 
 
 async def signed_in(keeper: Doorkeeper, login: str = "li.yisheng") -> tuple[str, sessions.Session]:
-    return await sessions.sign_in(keeper.database, login, PASSWORD, "10.0.0.1", agent="Phone")
+    return await sign_in(keeper.database, login, PASSWORD, "10.0.0.1", agent="Phone")
 
 
 async def by_cookie(keeper: Doorkeeper, secret: str) -> object:
@@ -128,20 +129,27 @@ async def test_changes_to_an_account_take_effect_on_the_next_request(doorkeeper:
     assert await by_cookie(doorkeeper, secret) is None
     with pytest.raises(Unauthenticated):
         await signed_in(doorkeeper)
-    secret, _ = await sessions.sign_in(database, "li.yisheng", "another four words", "10.0.0.1")
+    secret, _ = await sign_in(database, "li.yisheng", "another four words", "10.0.0.1")
     await accounts.set_active(database, "li.yisheng", False)
     assert await by_cookie(doorkeeper, secret) is None
     await accounts.set_active(database, "li.yisheng", True)
     assert await by_cookie(doorkeeper, secret) is None, "an ended session does not come back"
 
 
-async def test_a_patient_is_all_linked_records(doorkeeper: Doorkeeper) -> None:
+async def test_a_patient_is_the_linked_records_that_were_proven(doorkeeper: Doorkeeper) -> None:
     database = doorkeeper.database
     await accounts.create(database, "wang", PASSWORD, Role.PATIENT, patient="b")
     secret, _ = await signed_in(doorkeeper, "wang")
+    rows = [(key_of("Patient", id), id, person) for id, person in (("a", "p"), ("b", "p"), ("c", "p"), ("d", "q"))]
+    await database.pool.executemany("INSERT INTO person_link VALUES ($1, $2, $3)", rows)
     assert (await doorkeeper.recognise(None, {cookie_name(True): secret})).principal.patients == ("b",)
-    await database.pool.execute("INSERT INTO person_link VALUES (1,'a','p'), (2,'b','p'), (3,'c','p'), (4,'d','q')")
-    assert (await doorkeeper.recognise(None, {cookie_name(True): secret})).principal.patients == ("b", "a", "c")
+    await database.pool.execute(
+        "INSERT INTO account_proof (login, own, institution, records, by, method, at)"
+        " VALUES ('wang', $1, 'hx', $2, 'clerk', 'passport', now())",
+        key_of("Patient", "b"),
+        [key_of("Patient", "a"), key_of("Patient", "d")],
+    )
+    assert (await doorkeeper.recognise(None, {cookie_name(True): secret})).principal.patients == ("b", "a")
 
 
 WRONG_ACCOUNTS: list[tuple[str, str, Role, dict[str, str], type[Problem]]] = [

@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from xinglin.kernel.errors import Invalid
@@ -33,6 +34,9 @@ class Settings:
     export_hours: files of a bulk export are removed after this many hours.
     import_hosts: hosts, separated by commas, that $import may fetch files from by https; empty means none.
     secure_cookies: "auto" marks cookies Secure unless the node is served on plain http at a loopback address.
+    second_factor: "required" of staff or "optional"; "auto" is optional on plain http at a loopback address only.
+    secret_key: what secrets in the database are sealed with, or the path of a file that holds it.
+    providers: path of a JSON file of outside OpenID providers that people may sign in by.
     """
 
     database_url: str = ""
@@ -49,6 +53,9 @@ class Settings:
     export_hours: int = 24
     import_hosts: str = ""
     secure_cookies: str = "auto"
+    second_factor: str = "auto"
+    secret_key: str = ""
+    providers: str = ""
 
     @property
     def public_base(self) -> str:
@@ -59,7 +66,18 @@ class Settings:
     def cookies_secure(self) -> bool:
         if self.secure_cookies != "auto":
             return self.secure_cookies == "yes"
-        return not self.public_base.startswith(("http://127.0.0.1", "http://localhost", "http://[::1]"))
+        return not self._on_loopback
+
+    @property
+    def second_factor_required(self) -> bool:
+        """Whether staff must sign in with two factors."""
+        return self.second_factor == "required" or (self.second_factor == "auto" and not self._on_loopback)
+
+    @property
+    def _on_loopback(self) -> bool:
+        """Whether the node is served to this machine alone."""
+        parts = urlsplit(self.public_base)
+        return parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
 
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:
@@ -94,6 +112,8 @@ def _check(settings: Settings) -> None:
         raise Invalid(f"XINGLIN_PORT is {settings.port}.", remedy="Choose a port from 1 to 65535.")
     if settings.language not in ("zh-Hans", "en"):
         raise Invalid(f"XINGLIN_LANGUAGE is {settings.language!r}.", remedy="Choose zh-Hans or en.")
+    if settings.second_factor not in ("auto", "required", "optional"):
+        raise Invalid(f"XINGLIN_SECOND_FACTOR is {settings.second_factor!r}.", remedy="Choose required or optional.")
     if settings.secure_cookies not in ("auto", "yes", "no"):
         raise Invalid(
             "XINGLIN_SECURE_COOKIES is not auto, yes or no.", remedy="Leave it unset unless a proxy needs it."

@@ -5,9 +5,10 @@ An application keeps one `Doorkeeper` per worker and asks it at every request:
     caller = await doorkeeper.recognise(request.headers.get("authorization"), request.cookies)
 """
 
+from xinglin.access.identity.entering import sign_in
 from xinglin.access.identity.limits import TooManySignIns
 from xinglin.access.identity.recognise import Caller, Doorkeeper
-from xinglin.access.identity.sessions import Session, cookie_name, cookie_settings, sign_in, sign_out
+from xinglin.access.identity.sessions import Session, cookie_name, cookie_settings, sign_out
 
 __all__ = [
     "Caller",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
 
-from xinglin.access.identity import passwords
+from xinglin.access.identity import begun, passwords, rules
 from xinglin.access.principal import Role
 from xinglin.kernel import clock
 from xinglin.kernel.database import Connection, Database
@@ -49,8 +49,12 @@ async def create(
     institution: str | None = None,
     practitioner: str | None = None,
     patient: str | None = None,
+    given: bool = False,
 ) -> Account:
-    """A new account. Staff belong to an institution, a patient's account to a Patient; programs get tokens instead."""
+    """A new account. Staff belong to an institution, a patient's account to a Patient; programs get tokens instead.
+
+    given: the password comes from somebody else; its owner must choose another at the first sign-in, and soon.
+    """
     login = _checked(login)
     _check_belonging(role, institution, patient)
     passwords.check_new(password, login)
@@ -58,9 +62,10 @@ async def create(
     now = clock.now()
     try:
         await database.pool.execute(
-            "INSERT INTO account VALUES ($1, $2, $3, $4, $5, $6, $7, $8, true, $9, $9)",
+            "INSERT INTO account (login, name_zh, name_en, role, institution, practitioner, patient, password, created,"
+            " changed, temporary) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10)",
             *(login, name_zh or name_en or login, name_en or name_zh or login, role.value),
-            *(institution, practitioner, patient, encoded, now),
+            *(institution, practitioner, patient, encoded, now, _until(given)),
         )
     except asyncpg.UniqueViolationError as error:
         raise Conflict(f"The account {login!r} exists.", remedy="Choose another login.") from error
@@ -82,14 +87,29 @@ async def everyone(database: Database, *, institution: str | None = None) -> lis
     return [_account(row) for row in rows]
 
 
-async def set_password(database: Database, login: str, password: str) -> None:
-    """A new password ends every session of the account: whoever knew the old one is out."""
+async def set_password(database: Database, login: str, password: str, *, given: bool = False) -> None:
+    """A new password ends every session of the account: whoever knew the old one is out.
+
+    given: as for `create`.
+    """
     login = fold_login(login)
     passwords.check_new(password, login)
     encoded = await passwords.hash_password(password)
     async with database.transaction() as connection:
-        await _change(connection, login, "password = $2, changed = $3", encoded, clock.now())
-        await connection.execute("DELETE FROM session WHERE login = $1", login)
+        await put_password(connection, login, encoded, given=given)
+
+
+async def put_password(connection: Connection, login: str, encoded: str, *, given: bool = False) -> None:
+    """The same in a transaction, of a password that was checked and hashed; what was begun with the old one is over."""
+    await _change(connection, login, "password = $2, changed = $3, temporary = $4", encoded, clock.now(), _until(given))
+    await connection.execute("DELETE FROM session WHERE login = $1", login)
+    await begun.forget(connection, login)
+    await connection.execute("DELETE FROM recovery WHERE login = $1", login)
+
+
+def _until(given: bool) -> datetime | None:
+    """Until when a password that somebody else gave is accepted; None: it is the owner's."""
+    return clock.now() + timedelta(hours=rules.data()["temporary_password_hours"]) if given else None
 
 
 async def set_active(database: Database, login: str, active: bool) -> None:
@@ -99,6 +119,8 @@ async def set_active(database: Database, login: str, active: bool) -> None:
         await _change(connection, login, "active = $2", active)
         if not active:
             await connection.execute("DELETE FROM session WHERE login = $1", login)
+            await begun.forget(connection, login)
+            await connection.execute("DELETE FROM recovery WHERE login = $1", login)
 
 
 async def set_role(database: Database, login: str, role: Role, *, institution: str | None = None) -> None:

@@ -1,9 +1,12 @@
 """Guessing passwords is made slow: after some free tries, each failure doubles the wait.
 
 Counted in the database, so that all workers count together, and before the password is looked at, so that a hundred
-tries sent at once are not a hundred tries for free. Three subjects are counted (LIMITS). The account-wide one caps
-low and does not apply where the account has signed in from before: strangers cannot lock its owner out. An attempt
-refused for its time is not counted: who waits as told gets in.
+tries sent at once are not a hundred tries for free. Three subjects are counted for a password (LIMITS). The
+account-wide one caps low and does not apply where the account has signed in from before: strangers cannot lock its
+owner out. An attempt refused for its time is not counted: who waits as told gets in.
+
+The code of a second step has six digits, and whoever tries it knows the password already: it is counted by account
+alone, with long waits.
 """
 
 from __future__ import annotations
@@ -31,6 +34,8 @@ LIMITS: Final = {
     "pair": Limit(free=5, first=2, cap=900),  # one account from one address
     "account": Limit(free=20, first=2, cap=60),  # one account from anywhere: many addresses working together
     "address": Limit(free=50, first=2, cap=900),  # one address at any account; a hospital may share one
+    "code": Limit(free=5, first=30, cap=3600),  # six digits, three of them right: a day's guessing finds one in 10,000
+    "door": Limit(free=200, first=2, cap=60),  # challenges and visits begun at one address, which cost us a row each
 }
 FORGET: Final = timedelta(hours=24)  # failures older than this no longer count
 KNOWN_FOR: Final = timedelta(days=30)  # an address stays an account's own this long after a sign-in
@@ -94,6 +99,30 @@ async def _count(connection: Connection, kind: str, subject: bytes, now: datetim
     until = now + timedelta(seconds=wait_after(LIMITS[kind], row["failures"]))
     await connection.execute("UPDATE sign_in_failure SET until = $2 WHERE subject = $1", subject, until)
     return row
+
+
+async def enter_code(database: Database, login: str) -> None:
+    """The same for a second step's code; `code_was_right` takes it back."""
+    async with database.transaction() as connection:
+        await _count(connection, "code", _subject("code", login), clock.now())
+
+
+async def code_was_right(connection: Connection, login: str) -> None:
+    await connection.execute("DELETE FROM sign_in_failure WHERE subject = $1", _subject("code", login))
+
+
+async def knock(database: Database, address: str) -> None:
+    """Count what anybody may begin without being anybody. Raises TooManySignIns."""
+    async with database.transaction() as connection:
+        await _count(connection, "door", _subject("door", address), clock.now())
+
+
+async def forgiven(connection: Connection, attempt: Attempt) -> None:
+    """The password was right but more is asked: the attempt counts for nothing, and proves no address to be known."""
+    await connection.execute(
+        "UPDATE sign_in_failure SET failures = greatest(failures - 1, 0), until = $2 WHERE subject = ANY($1::bytea[])",
+        *([attempt.pair, attempt.account, attempt.address], clock.now()),
+    )
 
 
 async def succeeded(connection: Connection, attempt: Attempt) -> None:

@@ -7,17 +7,17 @@ old signs nobody in.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final
 
-from xinglin.access.identity import limits, passwords
-from xinglin.access.identity.accounts import fold_login
+from xinglin.access.identity import rules
+from xinglin.access.identity.events import Whence
 from xinglin.access.principal import Role
 from xinglin.kernel import clock
 from xinglin.kernel.database import Connection, Database
-from xinglin.kernel.errors import Unauthenticated
 
 LONGEST: Final = {Role.PATIENT: timedelta(days=7)}  # a patient's own phone
 LONGEST_STAFF: Final = timedelta(hours=24)  # a ward's shared computer
@@ -55,41 +55,36 @@ def hashed(secret: str) -> bytes:
     return sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
-async def sign_in(
-    database: Database, login: str, password: str, address: str, *, agent: str = ""
+async def start(
+    connection: Connection, login: str, role: Role, whence: Whence, methods: Sequence[str]
 ) -> tuple[str, Session]:
-    """The cookie's value and the session, always a new one.
-
-    address: the caller's network address. Raises Unauthenticated, with the same words and after the same work
-    whether the login or the password is wrong, and limits.TooManySignIns.
-    """
-    login = fold_login(login)
-    attempt = limits.Attempt.of(login, address)
-    await limits.enter(database, attempt)
-    row = await database.pool.fetchrow("SELECT role, password FROM account WHERE login = $1 AND active", login)
-    if not await passwords.matches(row and row["password"], password) or row is None:
-        raise Unauthenticated("The login or the password is wrong.", remedy="Check both and try again.")
-    renewed = await passwords.hash_password(password) if passwords.is_outdated(row["password"]) else row["password"]
-    async with database.transaction() as connection:
-        await limits.succeeded(connection, attempt)
-        # The account may have been disabled, or its password changed, while we hashed: then the row is not there.
-        kept = await connection.fetchval(
-            "UPDATE account SET password = $3 WHERE login = $1 AND active AND password = $2 RETURNING login",
-            *(login, row["password"], renewed),
-        )
-        if kept is None:
-            raise Unauthenticated("The account has just changed.", remedy="Sign in again.")
-        return await _begin(connection, login, Role(row["role"]), address, agent)
-
-
-async def _begin(connection: Connection, login: str, role: Role, address: str, agent: str) -> tuple[str, Session]:
+    """A new session of somebody who has proven who they are by these methods (RFC 8176 names)."""
     secret, now = secrets.token_urlsafe(32), clock.now()
     row = await connection.fetchrow(
-        f"INSERT INTO session (hash, {_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $5, $6, $7, $8) RETURNING {_COLUMNS}",  # noqa: S608
+        f"INSERT INTO session (hash, {_COLUMNS}, verified, methods)"  # noqa: S608
+        f" VALUES ($1, $2, $3, $4, $5, $5, $6, $7, $8, $5, $9) RETURNING {_COLUMNS}",
         *(hashed(secret), secrets.token_hex(8), login, secrets.token_urlsafe(32), now),
-        *(now + LONGEST.get(role, LONGEST_STAFF), address[:64], agent[:200]),
+        *(now + LONGEST.get(role, LONGEST_STAFF), whence.address[:64], whence.agent[:200], list(methods)),
     )
     return secret, Session(**row)
+
+
+async def proven(connection: Connection, session_id: str) -> tuple[datetime, tuple[str, ...]] | None:
+    """When the session's owner last proved who they are, and by which methods; None where it has ended."""
+    row = await connection.fetchrow("SELECT verified, methods FROM session WHERE id = $1", session_id)
+    return None if row is None else (row["verified"], tuple(row["methods"]))
+
+
+async def is_fresh(connection: Connection, session_id: str) -> bool:
+    """Whether that was short enough ago to change what guards the account."""
+    found = await proven(connection, session_id)
+    return found is not None and found[0] > clock.now() - rules.minutes("fresh")
+
+
+async def prove_again(connection: Connection, session_id: str, methods: Sequence[str]) -> None:
+    await connection.execute(
+        "UPDATE session SET verified = $2, methods = $3 WHERE id = $1", session_id, clock.now(), list(methods)
+    )
 
 
 async def sign_out(database: Database, secret: str) -> None:
@@ -104,6 +99,12 @@ async def own(database: Database, login: str, *, idle: timedelta) -> list[Sessio
         *(login, now, now - idle),
     )
     return [Session(**row) for row in rows]
+
+
+async def end_others(connection: Connection, login: str, but: str) -> int:
+    """End all sessions of the account but one; the number ended."""
+    done = await connection.execute("DELETE FROM session WHERE login = $1 AND id <> $2", login, but)
+    return int(done.split()[-1])
 
 
 async def end(database: Database, login: str, session_id: str | None = None) -> int:
