@@ -21,7 +21,7 @@ import pytest
 
 from serving import FHIR_JSON, Client, check_answer
 from xinglin.access.house import House
-from xinglin.access.identity import tokens
+from xinglin.access.identity import proof, tokens
 from xinglin.access.principal import NODE, Principal, Purpose, Role
 from xinglin.access.records import Records, Write
 from xinglin.app import Application
@@ -261,13 +261,16 @@ async def _opened(postgres: str, template: str) -> AsyncIterator[County]:
     admin = await asyncpg.connect(postgres)
     await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
     house = await House.open(Settings(statement_seconds=20), with_database(postgres, name), pool_size=6)
-    secrets = {login: (await tokens.issue(house.database, hours=1, **more))[0] for login, more in CALLERS.items()}
+    issued = {login: await tokens.issue(house.database, hours=1, **more) for login, more in CALLERS.items()}
+    secrets = {login: token for login, (token, _) in issued.items()}
     app = Application(Settings(max_body_mb=2), house)
     async with app.pages.router.lifespan_context(app.pages):
         transport = httpx.ASGITransport(app, raise_app_exceptions=True)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport) as http:
             county = County(house, http, secrets)
             await _fill(county)
+            async with house.database.transaction() as connection:
+                await proof.confirm(connection, f"token:{issued['anna'][1].id}", "B", "clerk-b", "resident-card")
             yield county
     await house.close()
     await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -14,6 +14,7 @@ class Role(StrEnum):
     PHARMACIST = "pharmacist"
     CLERK = "clerk"
     MANAGER = "manager"
+    PRIVACY = "privacy"  # the privacy officer: who looked, and whether they should have
     SYSTEM = "system"  # a program of the node's operator: loads, exports, back ends
 
 
@@ -37,8 +38,15 @@ class Principal:
     login: the account's name, or the token's.
     institution: Organization id that the person acts for; None for patients.
     practitioner: Practitioner id; None where there is none.
-    patients: ids of the Patient resources that are this very person (role patient), linked ones included.
+    patients: ids of the Patient resources that are this very person (role patient): their own, and linked ones as far
+    as identity is proven (identity/proof.py); of the ward, for whoever acts for one.
+    practitioner_role, specialty: id of the PractitionerRole acted in, and the code of its specialty.
+    barred: why clinical acts and reading for treatment are stopped, a key of posts.BARRED; "": they are not.
+    on_behalf: id of the Patient for whom a guardian acts.
+    opened: category bits that a guardian may see; None: all.
     scopes: SMART scopes of a bearer token; None for a session, which the role alone limits.
+    basis: code of the legal basis that the request names (data/legal_bases.json); "": what consent's rules give.
+    about: ids of the Patient resources that a token's `patient/` scopes are confined to; none: the person's own.
     """
 
     login: str
@@ -49,6 +57,13 @@ class Principal:
     practitioner: str | None = None
     patients: tuple[str, ...] = ()
     scopes: tuple[str, ...] | None = None
+    about: tuple[str, ...] = ()
+    practitioner_role: str | None = None
+    specialty: str = ""
+    barred: str = ""
+    on_behalf: str | None = None
+    opened: int | None = None
+    basis: str = ""
 
     def for_purpose(self, purpose: Purpose) -> Principal:
         return replace(self, purpose=purpose)

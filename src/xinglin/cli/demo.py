@@ -197,6 +197,7 @@ async def _finish(settings: Settings, wanted: Wanted) -> list[SignIn]:
 
 
 async def _make_accounts(database: Any, people: list[Any]) -> None:
+    from xinglin.access.identity import proof
     from xinglin.access.identity.accounts import create, everyone
     from xinglin.access.principal import Role
 
@@ -217,6 +218,9 @@ async def _make_accounts(database: Any, people: list[Any]) -> None:
             practitioner=None if patient else number,
             patient=patient,
         )
+        if patient:
+            async with database.transaction() as connection:
+                await proof.confirm(connection, one.login, None, proof.OPERATOR, "operator")
 
 
 # the welcome ---------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Annotated, TypeVar
 import msgspec
 import typer
 
-from xinglin.access.identity import accounts
+from xinglin.access.identity import accounts, proof
 from xinglin.access.principal import Role
 from xinglin.kernel.config import load
 from xinglin.kernel.database import Database, pending_migrations, serving
@@ -52,6 +52,7 @@ def add(
     institution: Annotated[str | None, typer.Option(help="Organization id; staff need one.")] = None,
     practitioner: Annotated[str | None, typer.Option(help="Practitioner id of clinical staff.")] = None,
     patient: Annotated[str | None, typer.Option(help="Patient id; a patient's account needs one.")] = None,
+    proven: Annotated[bool, typer.Option("--proven", help="You have seen the patient's identity card.")] = False,
     password_stdin: Stdin = False,
 ) -> None:
     """Create an account. Without --password-stdin a password is made and shown once.
@@ -59,8 +60,9 @@ def add(
     Example: xinglin user add li.ming --role clinician --institution hospital-1 --practitioner p-17 --name 李明
     """
     password, made = _password(password_stdin)
-    on_database(
-        lambda database: accounts.create(
+
+    async def work(database: Database) -> None:
+        await accounts.create(
             database,
             login,
             password,
@@ -71,8 +73,41 @@ def add(
             practitioner=practitioner,
             patient=patient,
         )
-    )
+        if proven:
+            await _prove(database, login, None)
+
+    on_database(work)
     typer.echo(f"Created {accounts.fold_login(login)} ({role.value})." + _shown(password, made))
+
+
+async def _prove(database: Database, login: str, institution: str | None) -> None:
+    async with database.transaction() as connection:
+        await proof.confirm(connection, login, institution, proof.OPERATOR, "operator")
+
+
+@app.command()
+def prove(
+    login: Login,
+    institution: Annotated[str | None, typer.Option(help="Organization id; without it, all.")] = None,
+    end: Annotated[bool, typer.Option("--end", help="Take the proof back.")] = False,
+) -> None:
+    """Say that you have checked who holds a patient's account: it then shows what other institutions hold of them.
+
+    For all institutions it opens the linked records that bear the Patient's own resident ID.
+
+    Example: xinglin user prove wang.fang --institution hospital-1
+    """
+
+    async def ended(database: Database) -> int:
+        async with database.transaction() as connection:
+            return await proof.end(connection, accounts.fold_login(login), institution, by=proof.OPERATOR)
+
+    if end:
+        count = on_database(ended)
+        typer.echo(f"{count} proof{'' if count == 1 else 's'} of {accounts.fold_login(login)} ended.")
+        return
+    on_database(lambda database: _prove(database, login, institution))
+    typer.echo(f"{accounts.fold_login(login)} is proven for {institution or 'all institutions'}.")
 
 
 @app.command("list")

@@ -17,6 +17,7 @@ from typing import Any, Final
 import asyncpg
 
 from xinglin.access.identity import limits, sessions
+from xinglin.access.identity.proof import REACHED
 from xinglin.access.identity.sessions import SEEN_EVERY, Session, hashed
 from xinglin.access.identity.tokens import CHANNEL
 from xinglin.access.principal import Principal, Purpose, Role
@@ -34,35 +35,31 @@ PURPOSES: Final = {
     Role.PHARMACIST: Purpose.TREATMENT,
     Role.CLERK: Purpose.OPERATIONS,
     Role.MANAGER: Purpose.OPERATIONS,
+    Role.PRIVACY: Purpose.OPERATIONS,
     Role.SYSTEM: Purpose.ADMINISTRATION,
 }
 """What a role's requests are for, unless a page says otherwise."""
 
-# Ids of the Patient resources that are the same person as $1.
-_LINKED = """
-(SELECT array_agg(other.patient_id) FROM person_link mine JOIN person_link other USING (person)
-  WHERE mine.patient_id = {patient})
-"""
 _SESSION = f"""
 SELECT s.id, s.login, s.csrf, s.created, s.seen, s.expires, s.address, s.agent,
        a.name_zh, a.name_en, a.role, a.institution, a.practitioner, a.patient,
-       {_LINKED.format(patient="a.patient")} AS linked
+       {REACHED.format(patient="a.patient", login="a.login")} AS linked
   FROM session s JOIN account a USING (login)
  WHERE s.hash = $1 AND s.expires > $2 AND s.seen > $3 AND a.active
 """  # noqa: S608
 _TOKEN = f"""
 SELECT t.id, t.name, t.role, t.institution, t.practitioner, t.patient, t.scopes, t.expires, t.revoked,
-       {_LINKED.format(patient="t.patient")} AS linked
+       {REACHED.format(patient="t.patient", login="'token:' || t.id")} AS linked
   FROM access_token t WHERE t.hash = $1
 """  # noqa: S608
 _TOKEN_STANDS = f"""
 SELECT t.id, t.name, t.role, t.institution, t.practitioner, t.patient, t.scopes,
-       {_LINKED.format(patient="t.patient")} AS linked
+       {REACHED.format(patient="t.patient", login="'token:' || t.id")} AS linked
   FROM access_token t WHERE t.id = $1 AND t.revoked IS NULL AND t.expires > $2
 """  # noqa: S608
 _ACCOUNT_STANDS = f"""
 SELECT a.name_zh AS name, a.role, a.institution, a.practitioner, a.patient,
-       {_LINKED.format(patient="a.patient")} AS linked
+       {REACHED.format(patient="a.patient", login="a.login")} AS linked
   FROM account a WHERE a.login = $1 AND a.active
 """  # noqa: S608
 _TOKEN_LOGIN: Final = "token:"  # noqa: S105  a prefix, no secret

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from xinglin.access.consent import relink
+from xinglin.access.identity.proof import end_parted
 from xinglin.access.identity.tokens import forget_remembered
 from xinglin.access.persons.graph import Graph, Pair, Step
 from xinglin.access.principal import NODE
@@ -74,6 +75,7 @@ async def enter(connection: Connection, house: House, acts: Sequence[Act]) -> li
     await _publish(connection, house, persons)
     if moved:
         await relink(connection, sorted(moved))
+        await end_parted(connection, sorted(moved))
         await forget_remembered(connection)
     return numbers
 
