@@ -14,9 +14,10 @@ from typing import Any, Final
 from xinglin.access import audit
 from xinglin.access.audit import Access
 from xinglin.access.identity.recognise import standing
-from xinglin.access.policy import scoped_types, visibility
+from xinglin.access.policy import visibility
 from xinglin.access.principal import Principal, Role
 from xinglin.access.records import Records
+from xinglin.access.scopes import scoped_types
 from xinglin.core.schema.decode import parse as parse_resource
 from xinglin.core.search.parse import RESULT_PARAMETERS, pairs, parse
 from xinglin.core.search.query import TypeQuery
@@ -128,7 +129,7 @@ async def read_stretch(
     persons: set[int] = set()
     seen = count = size = 0
     last: Any = None
-    async for rows in walk(connection, extent, visibility(principal, now, "s"), now, after, STRETCH):
+    async for rows in walk(connection, extent, visibility(principal, now, "rs"), now, after, STRETCH):
         bodies = [body for row in rows if (body := row[3])]
         persons.update([row[0] for row in rows])
         take(bodies)
@@ -148,7 +149,7 @@ async def read_removed(
     if not _readable(principal, extent.type):
         return Removed([], None)
     now = clock.micros(clock.now())
-    rows = await removed(connection, extent, visibility(principal, now, "s"), after, STRETCH)
+    rows = await removed(connection, extent, visibility(principal, now, "rs"), after, STRETCH)
     await _record(connection, principal, {row[3] for row in rows}, target)
     place = (rows[-1][0], rows[-1][1]) if len(rows) == STRETCH else None
     return Removed([f"{extent.type}/{row[2]}" for row in rows], place)

@@ -6,7 +6,6 @@ filtered afterwards, and nothing says whether a hidden row exists.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -15,6 +14,8 @@ from typing import Any, Final
 import orjson
 
 from xinglin.access.principal import Principal, Role
+from xinglin.access.scopes import may
+from xinglin.access.scopes import predicate as scope_predicate
 from xinglin.core.store.keys import TYPE_NUMBERS, key_of
 from xinglin.core.store.visibility import UNRESTRICTED, Bind, Visibility
 from xinglin.kernel.errors import Forbidden
@@ -60,8 +61,14 @@ class RoleVisibility:
     unrestricted: bool = False
 
     def predicate(self, alias: str, bind: Bind) -> str:
+        return self._role(alias, bind) + self.scopes(alias, bind)
+
+    def past(self, alias: str, bind: Bind) -> str:
+        return self._role(alias, bind) + self.scopes(alias, bind, past=True)
+
+    def _role(self, alias: str, bind: Bind) -> str:
         if self.principal.role is Role.SYSTEM and self.principal.institution is None:
-            return "true" + self._scopes(alias, bind)
+            return "true"
         rule = rule_of(self.principal.role)
         reasons = [self._directory(alias, bind)]
         if self.principal.role is Role.PATIENT:
@@ -72,12 +79,17 @@ class RoleVisibility:
                 reasons.append(_limited(self._granted(alias, bind), rule.reads, alias, bind))
         if rule.region:
             reasons.append(_of_types(rule.region, alias, bind))
-        return "(" + " OR ".join(reasons) + ")" + self._scopes(alias, bind)
+        return "(" + " OR ".join(reasons) + ")"
 
-    def _scopes(self, alias: str, bind: Bind) -> str:
-        """A token may ask for less than its role allows; never for more."""
-        types = scoped_types(self.principal, self.verb)
-        return "" if types is None else " AND " + _of_types(types, alias, bind)
+    def scopes(self, alias: str, bind: Bind, *, past: bool = False) -> str:
+        """A token may ask for less than its role allows; never for more. Every one of the verbs must be opened."""
+        if self.principal.scopes is None:
+            return ""
+        directory = lambda: self._directory(alias, bind)  # noqa: E731
+        opened = [
+            scope_predicate(self.principal, verb, alias, bind, self.now, directory, past=past) for verb in self.verb
+        ]
+        return "".join(f" AND {one}" for one in opened)
 
     @property
     def _institution(self) -> int:
@@ -124,41 +136,10 @@ def institution_key(id: str) -> int:
 
 
 def visibility(principal: Principal, now: int, verb: str = "r") -> Visibility:
-    """What this principal may see, as a predicate; `verb`: of SMART, r to read, s to search."""
+    """What this principal may see, as a predicate; `verb`: of SMART, r to read, s to search, rs for what needs both."""
     if principal.role is Role.SYSTEM and principal.institution is None and principal.scopes is None:
         return UNRESTRICTED
     return RoleVisibility(principal, now, verb)
-
-
-_SCOPE: Final = re.compile(r"(patient|user|system)/(\*|[A-Z][A-Za-z]+)\.(\*|read|write|(?=[cruds])c?r?u?d?s?)")
-_FIRST_VERSION: Final = {"*": "cruds", "read": "rs", "write": "cud"}
-
-
-def scoped_types(principal: Principal, verb: str) -> frozenset[str] | None:
-    """Types for which the scopes of a token let it do one of c, r, u, d, s; None: all.
-
-    SMART App Launch 2.2, versions 1 (`user/Observation.read`) and 2 (`system/*.rs`). A scope limited by a search
-    grants nothing, since its whole type would be more than it says; one of a patient counts for patients only.
-    """
-    if principal.scopes is None:
-        return None
-    types: set[str] = set()
-    for scope in principal.scopes:
-        match = _SCOPE.fullmatch(scope)
-        if match is None or (match[1] == "patient" and principal.role is not Role.PATIENT):
-            continue
-        if verb not in _FIRST_VERSION.get(match[3], match[3]):
-            continue
-        if match[2] == "*":
-            return None
-        types |= {match[2]} & TYPE_NUMBERS.keys()
-    return frozenset(types)
-
-
-def may(principal: Principal, type: str, verb: str) -> bool:
-    """Whether the scopes let the principal do it; the role's rules stand beside them."""
-    types = scoped_types(principal, verb)
-    return types is None or type in types
 
 
 VERBS: Final = {"POST": "c", "PUT": "u", "DELETE": "d"}

@@ -26,9 +26,10 @@ from xinglin.access.house import House
 from xinglin.access.parameters import stay_fresh
 from xinglin.access.persons.find import Match
 from xinglin.access.persons.find import find as find_people
-from xinglin.access.policy import may, own_keys, visibility
+from xinglin.access.policy import own_keys, visibility
 from xinglin.access.principal import Principal, Role
 from xinglin.access.projections import project
+from xinglin.access.scopes import opens_whole
 from xinglin.access.writing import Outcome, Writing
 from xinglin.core.rest.gate import Write
 from xinglin.core.schema.decode import encode
@@ -205,7 +206,7 @@ class Records:
         """What a page link is good for: this search, where it was asked, and whoever made it."""
         who = self.principal
         asked = [pair for pair in query.used if pair[0] != "_page"]
-        text = repr((where, asked, who.login, who.role, who.purpose, who.institution, who.scopes))
+        text = repr((where, asked, who.login, who.role, who.purpose, who.institution, who.scopes, who.about))
         return sha256(text.encode()).hexdigest()
 
     # writing ----------------------------------------------------------------------------------------------------
@@ -335,8 +336,8 @@ class Records:
             scope = {"persons": [key_of("Patient", patient)]} if patient else {}
         else:
             raise Forbidden("The access log is for the person it is about, and for managers.")
-        if not may(who, "AuditEvent", "s"):
-            raise Forbidden("The token's scopes do not include AuditEvent.", remedy="Ask for AuditEvent.rs.")
+        if not opens_whole(who, "AuditEvent", "s"):
+            raise Forbidden("The token's scopes do not include all AuditEvents.", remedy="Ask for AuditEvent.rs.")
         return scope
 
     async def _read_log(self, id: str) -> Stored:

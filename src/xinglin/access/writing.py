@@ -12,12 +12,13 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from xinglin.access.categories import classify
-from xinglin.access.policy import VERBS, check_write, may, own_keys, own_words
+from xinglin.access.policy import VERBS, RoleVisibility, check_write, own_keys, own_words
 from xinglin.access.principal import Principal, Role
+from xinglin.access.scopes import may
 from xinglin.core.rest.gate import Write
 from xinglin.core.schema.decode import parse
 from xinglin.core.store import write as store
@@ -96,7 +97,9 @@ class Writing:
                 outcomes[id(plan)] = judged
             else:
                 changes[id(plan)] = judged
+        await self._check_scopes([change for change in changes.values() if not _creates(change)])
         stored = await store.commit(self.connection, list(changes.values()), self.now) if changes else []
+        await self._check_scopes([change for change in changes.values() if change.resource is not None])
         for (place, change), new in zip(changes.items(), stored, strict=True):
             outcomes[place] = _outcome(change, new)
         return [outcomes.get(id(plan)) or _settled(plan) for plan in planned], list(changes.values())
@@ -208,6 +211,21 @@ class Writing:
             plan.key, write.type, plan.id, None, current.person, custodian, current.category, None, current, before
         )
 
+    async def _check_scopes(self, changes: Sequence[Change]) -> None:
+        """Whether a token's scopes open the rows as they are now to what is done; asked before a change and after it.
+
+        The rows are asked by the statement that searches use, so that a limited scope means the same to both.
+        """
+        if self.principal.scopes is None:
+            return
+        for verb in "cud":
+            keys = [change.key for change in changes if _verb(change) == verb]
+            arguments = Arguments(keys)
+            rule = RoleVisibility(self.principal, self.now, verb).scopes("r", arguments.bind)
+            sql = f"SELECT 1 FROM resource r WHERE r.key = ANY($1::bigint[]) AND (true{rule}) IS NOT TRUE LIMIT 1"  # noqa: S608
+            if keys and await self.connection.fetchval(sql, *arguments.values):
+                raise Forbidden("This is outside the token's scopes.", remedy="Ask for a scope that includes it.")
+
     def _may_miss(self, write: Write) -> bool:
         """Whether a write may go to what is not there, where what is hidden answers the same.
 
@@ -231,6 +249,12 @@ class Writing:
                 "Patients change what they wrote themselves.",
                 remedy="Ask the institution that wrote it to correct it.",
             )
+
+    def _known_to(self, person: int) -> Visibility:
+        """The rules by which a person is known: whom a token is about, it may name without a scope to read them."""
+        if person not in [key_of("Patient", id) for id in self.principal.about]:
+            return self.visible
+        return RoleVisibility(replace(self.principal, scopes=None), self.now)
 
     async def _sees(self, current: Current) -> bool:
         if self.visible.unrestricted:
@@ -270,7 +294,7 @@ class Writing:
         if self.principal.role is Role.SYSTEM or person in (NOBODY, key) or person in created:
             return
         arguments = Arguments(person)
-        rule = self.visible.predicate("r", arguments.bind)
+        rule = self._known_to(person).predicate("r", arguments.bind)
         sql = f"SELECT EXISTS (SELECT 1 FROM resource r WHERE r.key = $1 AND NOT r.deleted AND {rule})"  # noqa: S608
         if not await self.connection.fetchval(sql, *arguments.values):
             raise _unknown_person()
@@ -278,6 +302,17 @@ class Writing:
 
 def _fresh(write: Write) -> Planned:
     return Planned(write, str(uuid.uuid4()), fresh=True)
+
+
+def _creates(change: Change) -> bool:
+    return change.before is None or change.before.stored.deleted
+
+
+def _verb(change: Change) -> str:
+    """SMART's verb of a change."""
+    if change.resource is None:
+        return "d"
+    return "c" if _creates(change) else "u"
 
 
 def _unknown_person() -> Unprocessable:

@@ -97,7 +97,7 @@ def _holds(query: TypeQuery, scope: Scope, r: str) -> str:
 def _state(extent: Extent, scope: Scope, r: str) -> str:
     """The body as it was at the moment: of the newest version, or of the last before that moment."""
     at, h = scope.bind(extent.at), scope.row("h")
-    seen = "" if scope.visibility.unrestricted else f" AND {scope.visibility.predicate(h, scope.bind)}"
+    seen = "" if scope.visibility.unrestricted else f" AND {scope.visibility.past(h, scope.bind)}"
     changed = "true" if extent.since is None else f"{h}.updated >= {scope.bind(extent.since)}"
     earlier = (
         f"SELECT CASE WHEN NOT {h}.deleted AND {changed}{seen} THEN {h}.body END FROM history {h}"

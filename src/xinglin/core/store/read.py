@@ -34,7 +34,7 @@ async def version(connection: Connection, type: str, id: str, number: int, visib
     if current is None or current.version == number:
         return current
     arguments = Arguments(key_of(type, id), number)
-    rule = visible.predicate("h", arguments.bind)
+    rule = visible.past("h", arguments.bind)
     sql = f"SELECT {VERSION_COLUMNS} FROM history h WHERE key = $1 AND version = $2 AND {rule}"  # noqa: S608
     row = await connection.fetchrow(sql, *arguments.values)
     return None if row is None else stored_of(row)
@@ -61,13 +61,15 @@ async def history(connection: Connection, query: HistoryQuery, visible: Visibili
     bind = arguments.bind
     limit = bind(query.count + 1)
     conditions = _history_conditions(query, arguments)
-    rule = visible.predicate("v", bind)
     # An old version is shown only where the newest is: a label added later closes the past as well.
     newest_too = f"EXISTS (SELECT 1 FROM resource c WHERE c.key = v.key AND {visible.predicate('c', bind)})"  # noqa: S608
     parts = [
-        f"(SELECT {VERSION_COLUMNS} FROM {table} v WHERE {conditions} AND {rule} AND {extra}"  # noqa: S608
+        f"(SELECT {VERSION_COLUMNS} FROM {table} v WHERE {conditions} AND {rule}"  # noqa: S608
         f" ORDER BY updated DESC, key DESC, version DESC LIMIT {limit})"
-        for table, extra in (("resource", "true"), ("history", newest_too))
+        for table, rule in (
+            ("resource", visible.predicate("v", bind)),
+            ("history", f"{visible.past('v', bind)} AND {newest_too}"),
+        )
     ]
     sql = f"{' UNION ALL '.join(parts)} ORDER BY updated DESC, key DESC, version DESC LIMIT {limit}"
     return [stored_of(row) for row in await connection.fetch(sql, *arguments.values)]

@@ -17,7 +17,11 @@ class Visibility(Protocol):
         """True where everything may be seen: a count may then be answered from an index alone."""
 
     def predicate(self, alias: str, bind: Bind) -> str:
-        """SQL over the columns type, key, person, custodian and category of `alias`."""
+        """SQL over the columns of `alias`, a row of `resource`, and over its index rows."""
+
+    def past(self, alias: str, bind: Bind) -> str:
+        """The same of a row of `history`, which has no index rows and only the columns type, key, person, custodian,
+        category and updated."""
 
 
 class Unrestricted:
@@ -26,6 +30,9 @@ class Unrestricted:
     unrestricted = True
 
     def predicate(self, alias: str, bind: Bind) -> str:
+        return "true"
+
+    def past(self, alias: str, bind: Bind) -> str:
         return "true"
 
 
