@@ -12,7 +12,7 @@ import pytest
 from attacked import ANNA, DOCTOR, concept, observation, ref
 from xinglin.access import sharing
 from xinglin.access.consent import ROLE_CLASS, compile_consent
-from xinglin.access.policy import may, scoped_types
+from xinglin.access.scopes import may, scoped_types
 from xinglin.access.principal import Principal, Purpose, Role
 from xinglin.access.records import Records
 from xinglin.kernel.errors import Forbidden, Invalid, NotFound
@@ -192,7 +192,7 @@ SCOPES: list[tuple[str, Role, str]] = [
     ("patient/*.cruds", Role.SYSTEM, ""),
     ("user/Patient.rs", Role.CLINICIAN, ""),
     ("user/observation.rs", Role.CLINICIAN, ""),
-    ("user/Observation.rs?category=laboratory", Role.CLINICIAN, ""),
+    ("user/Observation.rs?category=laboratory", Role.CLINICIAN, "rs"),
     ("user/Observation.sr", Role.CLINICIAN, ""),
     ("user/Observation.", Role.CLINICIAN, ""),
     ("user/Observation.readwrite", Role.CLINICIAN, ""),
