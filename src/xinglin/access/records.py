@@ -22,6 +22,7 @@ import asyncpg
 
 from xinglin.access import audit
 from xinglin.access.audit import ANYTHING, Access, AccessEntry, Wanted
+from xinglin.access.audit.lines import shown
 from xinglin.access.house import House
 from xinglin.access.parameters import stay_fresh
 from xinglin.access.persons.find import Match
@@ -258,14 +259,13 @@ class Records:
 
     def _write_access(self, writes: Sequence[Write], changes: Sequence[Change], outcomes: Sequence[Outcome]) -> Access:
         """Whose data a write touched: what it changed, whose that was before, and what it found and showed."""
+        befores = [change.before for change in changes if change.before]
         versions = [outcome.stored for outcome in outcomes if outcome.stored]
-        found = {version.person for version in versions} | {change.person for change in changes}
-        found |= {change.before.person for change in changes if change.before}
-        persons = tuple(sorted(found - {0}))
+        showed = shown([*versions, *changes, *befores])
         target = _written(writes)
         if len(writes) == 1 and outcomes[0].stored is not None:
             target = outcomes[0].stored.reference
-        return Access(self.principal, _interaction(writes), target, persons, why=self.why)
+        return Access(self.principal, _interaction(writes), target, why=self.why, **showed)
 
     # audit ------------------------------------------------------------------------------------------------------
 
@@ -278,8 +278,8 @@ class Records:
         except Problem as problem:
             await self._refused(interaction, target, problem)
             raise
-        persons = tuple(sorted({version.person for version in touched if version.person}))
-        await self.house.audit.write(Access(self.principal, interaction, target, persons, why=self.why))
+        showed = shown(touched)
+        await self.house.audit.write(Access(self.principal, interaction, target, why=self.why, **showed))
 
     async def _refused(self, interaction: str, target: str, problem: Problem) -> None:
         outcome = audit.REFUSED if problem.status < 500 else audit.FAILED

@@ -1,0 +1,166 @@
+"""The lines of the log: what an access leaves behind, how it is stored, and the bytes that a leaf hashes."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypedDict
+
+import orjson
+
+from xinglin.access.principal import Principal
+from xinglin.kernel import clock
+from xinglin.kernel.database import Connection
+
+SUCCESS: Final = 0
+REFUSED: Final = 4
+FAILED: Final = 8
+ACTIONS: Final = {
+    "create": "C",
+    "read": "R",
+    "vread": "R",
+    "history": "R",
+    "export": "R",
+    "search": "E",
+    "update": "U",
+    "delete": "D",
+}
+
+COLUMNS: Final = {
+    "event": "uuid",
+    "at": "bigint",
+    "person": "bigint",
+    "custodians": "text",
+    "institution": "text",
+    "login": "text",
+    "name": "text",
+    "agent": "text",
+    "client": "text",
+    "behalf": "text",
+    "basis": "text",
+    "role": "text",
+    "purpose": "text",
+    "action": "text",
+    "interaction": "text",
+    "target": "text",
+    "outcome": "smallint",
+    "why": "text",
+}
+"""Columns of a line, with the type of the array that each is sent as, in the order of `Access.lines`."""
+_AS_STORED: Final = {"custodians": "string_to_array(custodians, ' ')::bigint[]", "action": 'action::"char"'}
+INSERT: Final = (
+    f"INSERT INTO audit ({', '.join(COLUMNS)})"  # noqa: S608
+    f" SELECT {', '.join(_AS_STORED.get(name, name) for name in COLUMNS)}"
+    f" FROM unnest({', '.join(f'${n}::{type}[]' for n, type in enumerate(COLUMNS.values(), 1))})"
+    f" AS n({', '.join(COLUMNS)})"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One access: who, what, whose.
+
+    persons: keys of Patients whose data it touched. target: names no values.
+    custodians: for each person, or for the one line of nobody's data, keys of the Organizations that hold what it
+    touched; empty where that is not known.
+    """
+
+    principal: Principal
+    interaction: str
+    target: str
+    persons: tuple[int, ...] = ()
+    outcome: int = SUCCESS
+    why: str = ""
+    custodians: tuple[tuple[int, ...], ...] = ()
+
+    def lines(self) -> list[tuple[Any, ...]]:
+        """Rows of the audit table; an access that touched nobody's data in particular is one line with person 0."""
+        event, at = uuid.uuid4(), clock.micros(clock.now())
+        who, done = self.principal, self.interaction
+        rest = (
+            *(who.institution or "", who.login, who.name, agent(who), getattr(who, "client", "") or ""),
+            *(f"Patient/{ward}" if (ward := getattr(who, "on_behalf", None)) else "", getattr(who, "basis", "")),
+            *(who.role.value, who.purpose.value, ACTIONS.get(done, "E"), done, self.target, self.outcome, self.why),
+        )
+        persons = self.persons or (0,)
+        if not self.custodians:
+            return [(event, at, person, "", *rest) for person in persons]
+        held = [" ".join(map(str, keys)) for keys in self.custodians]
+        return [(event, at, *one, *rest) for one in zip(persons, held, strict=True)]
+
+
+def agent(who: Principal) -> str:
+    """The resource that a principal is, as a reference; empty for programs."""
+    if who.practitioner:
+        return f"Practitioner/{who.practitioner}"
+    return f"Patient/{who.patients[0]}" if who.patients and not getattr(who, "on_behalf", None) else ""
+
+
+class Shown(TypedDict, total=False):
+    """Arguments of `Access`."""
+
+    persons: tuple[int, ...]
+    custodians: tuple[tuple[int, ...], ...]
+
+
+class Held(Protocol):
+    """A version, or a change: whose it is, and which institution holds it."""
+
+    @property
+    def person(self) -> int: ...
+    @property
+    def custodian(self) -> int: ...
+
+
+def shown(versions: Sequence[Held]) -> Shown:
+    """`persons` and `custodians` of an Access that touched these versions."""
+    if len(versions) == 1:
+        [only] = versions
+        return {"persons": (only.person,), "custodians": ((only.custodian,) if only.custodian else (),)}
+    if not versions:
+        return {}
+    held: dict[int, set[int]] = {}
+    for version in versions:
+        held.setdefault(version.person, set()).add(version.custodian)
+    if len(held) > 1:
+        held.pop(0, None)  # nobody's data beside somebody's
+    persons = sorted(held)
+    return {
+        "persons": tuple(persons),
+        "custodians": tuple(tuple(sorted(held[person] - {0})) for person in persons),
+    }
+
+
+async def record(connection: Connection, accesses: Sequence[Access]) -> None:
+    """Write the lines in the transaction that `connection` is in."""
+    lines = [line for access in accesses for line in access.lines()]
+    await connection.execute(INSERT, *(list(column) for column in zip(*lines, strict=True)))
+
+
+HASHED: Final = ("seq", *COLUMNS)
+"""Columns of a line that its leaf hashes; those without a value are left out, so that new ones may come."""
+
+
+def canonical(line: Mapping[str, Any]) -> bytes:
+    """The bytes of a line that a leaf hashes: JSON, keys in order, no spaces, UTF-8 (RFC 8785 for what stands here).
+
+    `line`: columns by name; 64-bit keys as texts, since JSON's readers round them. Empty values are left out.
+    """
+    return orjson.dumps({name: value for name, value in line.items() if value not in ("", None, [])}, option=_SORTED)
+
+
+_SORTED: Final = orjson.OPT_SORT_KEYS
+
+
+def content(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of the audit table as the line that is hashed and exported."""
+    line = {name: row[name] for name in HASHED}
+    action = line["action"]
+    return {
+        **line,
+        "event": str(line["event"]),
+        "person": str(line["person"]) if line["person"] else "",
+        "custodians": [str(key) for key in line["custodians"] or ()],
+        "action": action.decode() if isinstance(action, bytes) else action,
+    }
