@@ -20,8 +20,12 @@ from xinglin.core.search import plan
 from xinglin.core.search.execute import SearchResult, search
 from xinglin.core.search.extract import extract
 from xinglin.core.search.parse import parse
+from xinglin.core.search.plan import plan_of
+from xinglin.core.search.prepared import SHAPES, Prepared, Ready, prepared
 from xinglin.core.search.query import Query
 from xinglin.core.search.reference import Held, answer
+from xinglin.core.search.scope import UNRULED, ruled
+from xinglin.core.search.shapes import taken_apart
 from xinglin.core.store.keys import TYPE_NUMBERS, hash64
 from xinglin.core.store.visibility import Bind
 
@@ -506,3 +510,45 @@ async def same_without_the_invisible(
         await transaction.rollback()
     for query, before, after in zip(queries, answers, again, strict=True):
         assert [seen(page) for page in before] == [seen(page) for page in after], query.used
+
+
+# compiled once, asked often -----------------------------------------------------------------------
+
+
+@settings(max_examples=EXAMPLES * 2, phases=PHASES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(request=requests(), rule=rules(), counts=st.lists(st.sampled_from([0, 5, 3000]), min_size=20, max_size=20))
+def test_a_shape_gives_the_statements_of_its_query(request: Request, rule: Rule, counts: list[int]) -> None:
+    """A query compiled by its shape, from whichever values came first, has the text and the arguments of a query
+    compiled for itself."""
+    name, given_, within = request
+    for branch in parse(given_, name, within=within).branches:
+        general, seen_ = ruled(rule)
+        own = Prepared(plan_of(branch, general, NOW))
+        apart = taken_apart(branch)
+        if apart is None:
+            continue
+        shared, values = prepared(apart[0], general), apart[1]
+        candidates = len(own.plan.candidates())
+        if own.settled is None and shared.settled is None:
+            assert shared.probe().given((values, seen_)) == own.probe().given(((), seen_))
+        ours = Ready(shared.settled or shared.chosen(counts[:candidates]), (values, seen_))
+        theirs = Ready(own.settled or own.chosen(counts[:candidates]), ((), seen_))
+        cursor = None if theirs.driven.plan.ordering.custom else (1, 2, 3)
+        for after in {None, cursor}:
+            assert ours.page(21, after) == theirs.page(21, after)
+        for limit in (None, 10_001):
+            assert ours.total(limit) == theirs.total(limit)
+        assert ours.driven.name == theirs.driven.name
+
+
+def test_shapes_are_bounded_and_hold_no_values() -> None:
+    """Hostile texts leave nothing behind but a bounded number of shapes."""
+    prepared.cache_clear()
+    for number in range(50):
+        query = parse(f"code=http://loinc.org|c{number}&patient=p{number}&date=ge20{10 + number}", "Observation")
+        shape, values = taken_apart(query.branches[0]) or pytest.fail("no shape")
+        prepared(shape, UNRULED)
+        assert values[:2] == (f"c{number}", f"p{number}")
+    assert prepared.cache_info().currsize == 1
+    assert taken_apart(parse(f"code={','.join('abc' * 20)}", "Observation").branches[0]) is None
+    assert prepared.cache_info().maxsize == SHAPES

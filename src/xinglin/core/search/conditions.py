@@ -14,7 +14,8 @@ from xinglin.core.search.predicates import TokenRow
 from xinglin.core.search.query import And, Chain, Condition, Has, Match, Missing, Not, ReferenceValue
 from xinglin.core.search.references import typed
 from xinglin.core.search.scope import Scope
-from xinglin.core.store.keys import key_of
+from xinglin.core.search.slots import later
+from xinglin.core.store.keys import reference_key
 
 
 def compile_condition(condition: Condition, type_name: str) -> Compiled:
@@ -68,9 +69,10 @@ def person_of(conditions: Sequence[Condition]) -> int | None:
         value = condition.values[0]
         if not isinstance(value, ReferenceValue) or len(value.targets()) != 1:
             continue
-        target = typed(value.targets()[0])
-        if target and target[0] == "Patient" and condition.parameter.paths and decides(condition):
-            return key_of(*target)
+        patient = value.heads() == ("Patient",) and (value.target is None or typed(value.target))
+        if patient and condition.parameter.paths and decides(condition):
+            key: int = later(reference_key, value.targets()[0])
+            return key
     return None
 
 

@@ -12,10 +12,14 @@ import asyncpg
 from xinglin.core.search.fetching import fetch
 from xinglin.core.search.includes import included
 from xinglin.core.search.ordering import Cursor
-from xinglin.core.search.pages import page_token, read_page_token
-from xinglin.core.search.plan import COLUMNS, ESTIMATE, Plan, Statement, chosen, plan_of, settled, stored
+from xinglin.core.search.pages import Context, page_token, read_page_token
+from xinglin.core.search.plan import COLUMNS, ESTIMATE, Plan, plan_of, stored
+from xinglin.core.search.prepared import Driven, Prepared, Ready, prepared
 from xinglin.core.search.query import Query, TypeQuery
 from xinglin.core.search.resolve import Terminology, asks_terminology, resolved
+from xinglin.core.search.scope import ruled
+from xinglin.core.search.shapes import taken_apart
+from xinglin.core.search.slots import Statement
 from xinglin.core.store.keys import TYPE_NUMBERS
 from xinglin.core.store.rows import Stored
 from xinglin.core.store.visibility import Visibility
@@ -49,20 +53,18 @@ async def search(
     *,
     now: int,
     secret: bytes = b"",
-    context: str = "",
+    context: Context = "",
     terminology: Terminology | None = None,
 ) -> SearchResult:
     """The page that the query asks for, of what the principal may see.
 
     `now` is in microseconds since 1970. `secret` signs page links, `context` names the query and the principal a link
-    is good for. Raises TooCostly, naming the part, where a statement runs into its timeout; Invalid for a page link
-    of another search.
+    is good for; as a function it is asked only where there is a link. Raises TooCostly, naming the part, where a
+    statement runs into its timeout; Invalid for a page link of another search.
     """
     cursor, known = read_page_token(query.page, secret, context) if query.page else (None, None)
-    plans = []
-    for branch in await _populated(connection, query.branches):
-        branch = await resolved(branch, connection, visibility, now, terminology)
-        plans.append(await _planned(connection, branch, visibility, now))
+    compiler = _Compiler(connection, visibility, now, terminology)
+    plans = [await compiler.ready(branch) for branch in await _populated(connection, query.branches)]
     if query.counts_only:
         return SearchResult([], [], await _total(connection, plans, None), None, query.issues)
     rows = await _page(connection, plans, query.count + 1, cursor)
@@ -97,29 +99,46 @@ SELECT type FROM types WHERE type IS NOT NULL
 """
 
 
-async def _planned(connection: asyncpg.Connection, branch: TypeQuery, visibility: Visibility, now: int) -> Plan:
-    plan = plan_of(branch, visibility, now)
-    ready = settled(plan)
-    if ready is None:
-        counts = (await _fetch(connection, plan, plan.probe()))[0]
-        ready = chosen(plan, list(counts))
-    return ready
+class _Compiler:
+    """From a type's query to what runs: compiled by its shape where it has one."""
+
+    def __init__(
+        self, connection: asyncpg.Connection, visibility: Visibility, now: int, terminology: Terminology | None
+    ) -> None:
+        self.connection, self.visibility, self.now, self.terminology = connection, visibility, now, terminology
+        self.rule, self.seen = ruled(visibility)
+
+    async def ready(self, branch: TypeQuery) -> Ready:
+        apart = taken_apart(branch)
+        if apart is not None:
+            found, values = prepared(apart[0], self.rule), apart[1]
+        else:
+            branch = await resolved(branch, self.connection, self.visibility, self.now, self.terminology)
+            found, values = Prepared(plan_of(branch, self.rule, self.now)), ()
+        driven = found.settled or await self._counted(found, values)
+        return Ready(driven, (values, self.seen))
+
+    async def _counted(self, found: Prepared, values: tuple[Any, ...]) -> Driven:
+        statement = found.probe().given((values, self.seen))
+        return found.chosen(list((await fetch(self.connection, *statement, found.plan.name))[0]))
 
 
 async def _page(
-    connection: asyncpg.Connection, plans: Sequence[Plan], limit: int, cursor: Cursor | None
+    connection: asyncpg.Connection, plans: Sequence[Ready], limit: int, cursor: Cursor | None
 ) -> list[Found]:
     """The first rows of every type, merged in the one order."""
-    found = [[_found(row, plan) for row in await _fetch(connection, plan, plan.page(limit, cursor))] for plan in plans]
+    found = []
+    for ready in plans:
+        custom = ready.driven.plan.ordering.custom
+        found.append([_found(row, custom) for row in await _fetch(connection, ready, ready.page(limit, cursor))])
     if len(found) == 1:
         return found[0]
-    merged = heapq.merge(*found, key=lambda row: _rank(row.place, plans[0]))
+    merged = heapq.merge(*found, key=lambda row: _rank(row.place, plans[0].driven.plan))
     return list(merged)[:limit]
 
 
-def _found(row: Any, plan: Plan) -> Found:
-    own = len(COLUMNS)
-    place = (*row[own:], row["key"]) if plan.ordering.custom else (row["person"], row["date"], row["key"])
+def _found(row: Any, custom: bool) -> Found:
+    place = (*row[len(COLUMNS) :], row["key"]) if custom else (row["person"], row["date"], row["key"])
     return Found(stored(row), place)
 
 
@@ -145,7 +164,7 @@ class Backwards:
 
 
 async def _wanted_total(
-    connection: asyncpg.Connection, query: Query, plans: Sequence[Plan], rows: Sequence[Found], more: bool
+    connection: asyncpg.Connection, query: Query, plans: Sequence[Ready], rows: Sequence[Found], more: bool
 ) -> int | None:
     if query.total == "none":
         return None
@@ -159,9 +178,9 @@ async def _wanted_total(
     return None
 
 
-async def _total(connection: asyncpg.Connection, plans: Sequence[Plan], limit: int | None) -> int:
+async def _total(connection: asyncpg.Connection, plans: Sequence[Ready], limit: int | None) -> int:
     return sum([(await _fetch(connection, plan, plan.total(limit)))[0][0] for plan in plans])
 
 
-async def _fetch(connection: asyncpg.Connection, plan: Plan, statement: Statement) -> list[Any]:
-    return await fetch(connection, *statement, plan.name)
+async def _fetch(connection: asyncpg.Connection, ready: Ready, statement: Statement) -> list[Any]:
+    return await fetch(connection, *statement, ready.driven.name)

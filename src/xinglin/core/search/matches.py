@@ -43,6 +43,7 @@ from xinglin.core.search.query import (
     Value,
 )
 from xinglin.core.search.scope import Scope
+from xinglin.core.search.slots import later
 from xinglin.core.store.keys import TYPE_NUMBERS, cached_hash64, key_of, reference_key, system_hash
 from xinglin.kernel.errors import Invalid
 
@@ -86,7 +87,7 @@ def rows_of(kind: str, paths: list[int], values: Sequence[Value], modifier: str 
 
 def by_id(type_name: str, values: list[TokenValue]) -> Compiled:
     ids = [value.code or "" for value in values if not value.system]
-    keys = [key_of(type_name, id_) for id_ in ids]
+    keys = [later(key_of, type_name, id_) for id_ in ids]
 
     def same(scope: Scope, r: str) -> str:
         return f"({r}.key = ANY({scope.bind(keys)}::bigint[]) AND {r}.id = ANY({scope.bind(ids)}::text[]))"
@@ -127,9 +128,9 @@ def token_rows(path: int, value: TokenValue) -> list[TokenRow]:
     """The row of `code`, `|code` or `system|code` at a path."""
     code = value.code or ""
     if value.system is None:
-        return [TokenRow(token_hash(path, code))]
+        return [TokenRow(later(token_hash, path, code))]
     system = system_hash(value.system)
-    return [TokenRow(token_hash(path, code), system, system_row(path, system, code))]
+    return [TokenRow(later(token_hash, path, code), system, later(system_row, path, system, code))]
 
 
 def whole_system(path: Path, system: str) -> Compiled:
@@ -155,16 +156,22 @@ def references(paths: Sequence[Path], values: Sequence[Value], modifier: str | N
         rows = []
         for value in of(TokenValue, values):
             system = None if value.system is None else system_hash(value.system)
-            rows += [TokenRow(identifier_hash(path.hash, value.code or ""), system) for path in paths]
+            rows += [TokenRow(later(identifier_hash, path.hash, value.code or ""), system) for path in paths]
         return c.of_tokens(rows)
-    targets = [target for value in of(ReferenceValue, values) for target in value.targets()]
+    referred = of(ReferenceValue, values)
+    targets = [pair for value in referred for pair in zip(value.heads(), value.targets(), strict=True)]
     rows = [
-        TokenRow(path.hash ^ reference_key(target))
+        TokenRow(later(referring, path.hash, target))
         for path in paths
-        for target in targets
-        if path.restriction is None or target.startswith(path.restriction + "/")
+        for head, target in targets
+        if path.restriction in (None, head)
     ]
     return c.of_tokens(rows, rank=12)
+
+
+def referring(path: int, target: str) -> int:
+    """The row of a reference to the target at a path."""
+    return path ^ reference_key(target)
 
 
 def dates(paths: Sequence[Path], values: list[DateValue], type_name: str) -> Compiled:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+from collections.abc import Callable
 from hashlib import sha256
 
 import orjson
@@ -15,13 +16,16 @@ from xinglin.kernel.errors import Invalid
 _SIGNATURE = 16
 
 
-def page_token(cursor: Cursor, total: int | None, secret: bytes, context: str) -> str:
+Context = str | Callable[[], str]
+
+
+def page_token(cursor: Cursor, total: int | None, secret: bytes, context: Context) -> str:
     """An opaque text for the page after `cursor`; `context` is the query and the principal it is good for."""
     payload = orjson.dumps([list(cursor), total])
     return base64.urlsafe_b64encode(_signature(payload, secret, context) + payload).rstrip(b"=").decode()
 
 
-def read_page_token(text: str, secret: bytes, context: str) -> tuple[Cursor, int | None]:
+def read_page_token(text: str, secret: bytes, context: Context) -> tuple[Cursor, int | None]:
     """(cursor, total of the first page). Raises Invalid for a token that is not of this query and principal."""
     try:
         raw = base64.b64decode(text.encode() + b"=" * (-len(text) % 4), b"-_", validate=True)
@@ -38,5 +42,6 @@ def read_page_token(text: str, secret: bytes, context: str) -> tuple[Cursor, int
     return tuple(cursor), total
 
 
-def _signature(payload: bytes, secret: bytes, context: str) -> bytes:
+def _signature(payload: bytes, secret: bytes, context: Context) -> bytes:
+    context = context if isinstance(context, str) else context()
     return hmac.digest(secret, sha256(context.encode()).digest() + payload, sha256)[:_SIGNATURE]

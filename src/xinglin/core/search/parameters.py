@@ -75,10 +75,13 @@ class Component:
     whole: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Parameter:
     """A search parameter of one type. `bit` is its place in `resource.present`, None beyond the 63rd;
-    `presence` then is the hash of the token row that says the same. `component_parameters` are a composite's."""
+    `presence` then is the hash of the token row that says the same. `component_parameters` are a composite's.
+
+    One object each for as long as the registry does not change: compared by identity, which is quick.
+    """
 
     type_name: str
     code: str

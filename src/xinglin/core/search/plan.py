@@ -24,10 +24,10 @@ from xinglin.core.search.joins import holds
 from xinglin.core.search.ordering import Cursor, Ordering, after_default, ordering_of
 from xinglin.core.search.predicates import at, token_where
 from xinglin.core.search.query import TypeQuery
-from xinglin.core.search.scope import Scope
+from xinglin.core.search.scope import Rule, Scope
+from xinglin.core.search.slots import PAGE, Slot, Template
 from xinglin.core.store.keys import NO_DATE, TYPE_NAMES
 from xinglin.core.store.rows import Stored
-from xinglin.core.store.visibility import Visibility
 
 PROBE: Final = 2000
 """A condition that at most this many rows satisfy is gathered whole; a more frequent one is filtered by."""
@@ -38,7 +38,8 @@ HEAD: Final = 5
 ESTIMATE: Final = 10_000
 """`_total=estimate` counts no further than this."""
 
-Statement = tuple[str, list[object]]
+LIMIT: Final = Slot(PAGE, 0)
+"""The most rows of a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Plan:
     parts: tuple[Compiled, ...]
     person: int | None
     ordering: Ordering
-    visibility: Visibility
+    rule: Rule
     now: int
     driver: Compiled | None = None
 
@@ -69,38 +70,38 @@ class Plan:
 
     # statements ----------------------------------------------------------------------------------
 
-    def probe(self) -> Statement:
+    def probe(self) -> Template:
         """How many rows each candidate has at most, counted up to PROBE + 1."""
-        scope = Scope(self.visibility, self.now)
+        scope = Scope(self.rule, self.now)
         counts = []
         for part in self.candidates():
             gauge = part.gauge or part.source
             assert gauge is not None
             rows = f"SELECT FROM ({gauge(scope, None)}) AS {scope.row('s')} LIMIT {PROBE + 1}"
             counts.append(f"(SELECT count(*) FROM ({rows}) AS {scope.row('p')})")
-        return f"SELECT {', '.join(counts)}", scope.arguments.values
+        return scope.template(f"SELECT {', '.join(counts)}")
 
-    def page(self, limit: int, cursor: Cursor | None) -> Statement:
-        """At most `limit` rows after the cursor: key, type, id, version, updated, body, then the ordering's columns."""
-        scope = Scope(self.visibility, self.now)
+    def page(self, cursor: Cursor | None) -> Template:
+        """As many rows after the cursor as LIMIT says: COLUMNS, then the ordering's."""
+        scope = Scope(self.rule, self.now)
         if self.ordering.by_headline and self.ordered and len(self.driver.tokens) == 1:  # type: ignore[union-attr]
             sql = self._by_token_date(scope, cursor)
         elif self.ordering.custom:
             sql = self._sorted(scope, cursor)
         elif self.driver is not None and self.driver.heads is not None:
-            sql = self._headed(scope, limit, cursor)
+            sql = self._headed(scope, cursor)
         elif self.ordered:
             sql = self._ordered(scope, cursor)
         else:
             sql = self._gathered(scope, cursor)
-        return f"{sql} LIMIT {scope.bind(limit)}", scope.arguments.values
+        return scope.template(f"{sql} LIMIT {scope.bind(LIMIT)}")
 
-    def total(self, limit: int | None) -> Statement:
+    def total(self, limit: int | None) -> Template:
         """The number of matches, counted up to `limit` where one is given."""
-        scope = Scope(self.visibility, self.now)
+        scope = Scope(self.rule, self.now)
         rows = self._counted(scope)
         bounded = f" LIMIT {scope.bind(limit)}" if limit is not None else ""
-        return f"SELECT count(*) FROM ({rows}{bounded}) AS n", scope.arguments.values
+        return scope.template(f"SELECT count(*) FROM ({rows}{bounded}) AS n")
 
     def _ordered(self, scope: Scope, cursor: Cursor | None) -> str:
         """One index scan for each token, merged in the default order before anything is looked up."""
@@ -142,7 +143,7 @@ class Plan:
         where = " AND ".join([holds(scope, r, alias.guard, self.type, self._rest()), *self._own(scope, r)])
         return r, f"SELECT {r}.* FROM resource {r} WHERE {r}.key = {key} AND {where} OFFSET 0"
 
-    def _headed(self, scope: Scope, limit: int, cursor: Cursor | None) -> str:
+    def _headed(self, scope: Scope, cursor: Cursor | None) -> str:
         """The first rows of each target of a chain, then the first of all of those."""
         assert self.driver is not None and self.driver.heads is not None
         g, k = scope.row("g"), scope.row("k")
@@ -153,7 +154,7 @@ class Plan:
         rows = f"SELECT {k}.key FROM token {k} WHERE {' AND '.join(wheres)} ORDER BY {k}.person, {k}.date DESC, {k}.key"
         r, found = self._looked_up(scope, "h.key")
         head = f"SELECT {columns(r)} FROM ({rows} OFFSET 0) AS h CROSS JOIN LATERAL ({found}) AS {r}"
-        head = f"{head} LIMIT {scope.bind(limit)}"
+        head = f"{head} LIMIT {scope.bind(LIMIT)}"
         if self.driver.heads.person:  # a target is a person: in its order, no further than the page
             targets = f"SELECT key FROM ({targets}) AS {scope.row('o')} ORDER BY key OFFSET 0"
             each = f"SELECT q.* FROM ({targets}) AS {g} CROSS JOIN LATERAL ({head}) AS q"
@@ -212,7 +213,7 @@ class Plan:
             wheres = [token_where("t", self.driver.tokens, scope), *self._own(scope, "t")]
             keys = f"(SELECT t.key FROM token t WHERE {' AND '.join(wheres)}) AS k"
         rest = self._rest()
-        if self.visibility.unrestricted and not rest:
+        if self.rule.unrestricted and not rest:
             return f"SELECT FROM {keys}"
         r = scope.resource()
         where = holds(scope, r.name, r.guard, self.type, rest)
@@ -244,12 +245,12 @@ def may_order(part: Compiled) -> bool:
     return 0 < len(part.tokens) <= MAX_ORDERED
 
 
-def plan_of(query: TypeQuery, visibility: Visibility, now: int) -> Plan:
-    """The plan of one type's search, its driver not yet chosen."""
+def plan_of(query: TypeQuery, rule: Rule, now: int) -> Plan:
+    """The plan of one type's search, or of the shape of one, its driver not yet chosen."""
     flat = [part for condition in query.conditions for part in conjuncts(condition)]
     person = person_of(flat)
     parts = tuple(compile_condition(condition, query.type) for condition in flat)
-    return Plan(query.type, parts, person, ordering_of(query.sort, person is not None), visibility, now)
+    return Plan(query.type, parts, person, ordering_of(query.sort, person is not None), rule, now)
 
 
 def settled(plan: Plan) -> Plan | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from xinglin.core.search.hashes import MANY
 from xinglin.core.search.query import DateValue, NumberValue
 from xinglin.core.search.scope import Scope
+from xinglin.core.search.slots import later
 from xinglin.core.search.units import canonical_bounds, unit_hashes
 from xinglin.core.search.values import FOREVER, LONG_AGO, fold, prefix_end
 from xinglin.core.store.keys import NO_DATE
@@ -128,7 +129,7 @@ def quantity_wheres(q: str, value: NumberValue, bind: Bind) -> list[str]:
 
 def string_where(s: str, text: str, modifier: str | None, bind: Bind) -> str:
     """True of a row of `string`: its folded value starts with the text, or as the modifier says."""
-    folded = fold(text)
+    folded = later(fold, text)
     if modifier == "exact":
         return f"{s}.value = {bind(folded)} AND {s}.exact = {bind(text)}"
     if not folded:
@@ -136,15 +137,22 @@ def string_where(s: str, text: str, modifier: str | None, bind: Bind) -> str:
     if modifier == "equals":
         return f"{s}.value = {bind(folded)}"
     if modifier in ("contains", "ends"):
-        tail = "%" if modifier == "contains" else ""
-        return f"{s}.value LIKE {bind('%' + _literal(folded) + tail)}"
+        return f"{s}.value LIKE {bind(later(_within if modifier == 'contains' else _ending, folded))}"
     return prefix_where(f"{s}.value", folded, bind)
 
 
 def prefix_where(column: str, prefix: str, bind: Bind) -> str:
-    end = prefix_end(prefix)
+    end = later(prefix_end, prefix)
     below = f" AND {column} < {bind(end)}" if end is not None else ""
     return f"{column} >= {bind(prefix)}{below}"
+
+
+def _within(text: str) -> str:
+    return f"%{_literal(text)}%"
+
+
+def _ending(text: str) -> str:
+    return f"%{_literal(text)}"
 
 
 def _literal(text: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from xinglin.core.search.parameters import Parameter
+from xinglin.core.search.slots import later
 from xinglin.kernel.errors import Issue
 
 DEFAULT_COUNT: Final = 20
@@ -68,7 +69,13 @@ class ReferenceValue:
 
     def targets(self) -> tuple[str, ...]:
         """The references that would match."""
-        return (self.target,) if self.target is not None else tuple(f"{name}/{self.id}" for name in self.types)
+        if self.target is not None:
+            return (self.target,)
+        return tuple(later("{}/{}".format, name, self.id) for name in self.types)
+
+    def heads(self) -> tuple[str, ...]:
+        """What stands before the first slash of each target: its type, where it is of this server."""
+        return self.types if self.target is None else (self.target.partition("/")[0],)
 
 
 @dataclass(frozen=True, slots=True)

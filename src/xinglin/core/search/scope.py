@@ -7,8 +7,52 @@ them, it concludes about a resource whose alias was made here.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from xinglin.core.store.visibility import Arguments, Visibility
+from xinglin.core.search.slots import SEEN, Slot, Template
+from xinglin.core.store.visibility import Arguments, Bind, Visibility
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A visibility without its values: what it says of any alias. Those whose rules read alike share statements."""
+
+    text: str
+    values: int
+    unrestricted: bool
+
+    def predicate(self, alias: str, bind: Bind) -> str:
+        text = self.text
+        for place in range(self.values):
+            text = text.replace(_mark(place), bind(Slot(SEEN, place)))
+        return text.replace(_ALIAS, alias)
+
+    def past(self, alias: str, bind: Bind) -> str:
+        raise AssertionError("a search looks at no history")
+
+
+_ALIAS = "\x01"
+
+
+def _mark(place: int) -> str:
+    return f"\x02{place}\x02"
+
+
+def ruled(visibility: Visibility) -> tuple[Rule, tuple[Any, ...]]:
+    """The rule of a visibility, and the values that the visibility binds in it, in their order."""
+    if visibility.unrestricted:
+        return UNRULED, ()
+    values: list[Any] = []
+
+    def noted(value: object) -> str:
+        values.append(value)
+        return _mark(len(values) - 1)
+
+    text = visibility.predicate(_ALIAS, noted)
+    return Rule(text, len(values), False), tuple(values)
+
+
+UNRULED = Rule("true", 0, True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,17 +64,31 @@ class Alias:
 
 
 class Scope:
-    """One statement being built: its arguments, its aliases, who is asking."""
+    """One statement being built: its arguments, its aliases, who is asking.
+
+    The arguments may be slots (`template`): those of a Rule, each bound once however many aliases carry it, and those
+    of a query's shape.
+    """
 
     def __init__(self, visibility: Visibility, now: int) -> None:
         self.arguments = Arguments()
         self.visibility = visibility
         self.now = now
         self._aliases = 0
+        self._shared: dict[Slot, str] = {}
 
     def bind(self, value: object) -> str:
         """`$n` for an argument."""
-        return self.arguments.bind(value)
+        if not isinstance(value, Slot) or value.group != SEEN:
+            return self.arguments.bind(value)
+        name = self._shared.get(value)
+        if name is None:
+            name = self._shared[value] = self.arguments.bind(value)
+        return name
+
+    def template(self, sql: str) -> Template:
+        """The statement that was built."""
+        return Template(sql, tuple(self.arguments.values))
 
     def resource(self) -> Alias:
         """A new alias of `resource`: current versions that the principal may see."""

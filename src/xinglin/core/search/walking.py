@@ -17,10 +17,10 @@ import asyncpg
 from xinglin.core.search.compiled import Compiled
 from xinglin.core.search.conditions import compile_condition
 from xinglin.core.search.ordering import after_default
-from xinglin.core.search.plan import Statement
 from xinglin.core.search.query import TypeQuery
 from xinglin.core.search.resolve import resolved
 from xinglin.core.search.scope import Scope
+from xinglin.core.search.slots import Statement
 from xinglin.core.store.keys import TYPE_NUMBERS
 from xinglin.core.store.visibility import Visibility
 

@@ -1,0 +1,92 @@
+"""Searches compiled once for all that ask alike, and the values of one request put in.
+
+What is remembered: for each shape of query and rule of visibility its plan, and of the plan the statements that were
+needed so far. The latest SHAPES are kept; a query without a shape is compiled for itself by the same code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from xinglin.core.search import plan as plans
+from xinglin.core.search.ordering import Cursor
+from xinglin.core.search.plan import Plan, chosen, plan_of, settled
+from xinglin.core.search.query import TypeQuery
+from xinglin.core.search.scope import Rule
+from xinglin.core.search.slots import Statement, Template
+
+SHAPES: Final = 1024
+"""Compiled shapes that a process remembers, some 20 kB each."""
+
+
+class Driven:
+    """A plan whose driver is chosen, with the statements made of it."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.name = plan.name
+        self._first: Template | None = None
+        self._totals: dict[int | None, Template] = {}
+
+    def page(self, cursor: Cursor | None) -> Template:
+        if cursor is not None:
+            return self.plan.page(cursor)
+        if self._first is None:
+            self._first = self.plan.page(None)
+        return self._first
+
+    def total(self, limit: int | None) -> Template:
+        found = self._totals.get(limit)
+        if found is None:
+            found = self._totals[limit] = self.plan.total(limit)
+        return found
+
+
+class Prepared:
+    """A plan, and what its drivers make of it. `settled` where nothing needs counting."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        ready = settled(plan)
+        self.settled = Driven(ready) if ready is not None else None
+        self._driven: dict[int, Driven] = {}
+        self._probes: dict[int, Template] = {}
+
+    def probe(self) -> Template:
+        """Counts the candidates, as far as it matters."""
+        found = self._probes.get(plans.PROBE)
+        if found is None:
+            found = self._probes[plans.PROBE] = self.plan.probe()
+        return found
+
+    def chosen(self, counts: Sequence[int]) -> Driven:
+        """What the counts make of it."""
+        ready = chosen(self.plan, counts)
+        place = next((n for n, part in enumerate(self.plan.parts) if part is ready.driver), -1)
+        found = self._driven.get(place)
+        if found is None:
+            found = self._driven[place] = Driven(ready)
+        return found
+
+
+@lru_cache(maxsize=SHAPES)
+def prepared(shape: TypeQuery, rule: Rule) -> Prepared:
+    """The plan of a shape, of which no value and no time of asking is known."""
+    return Prepared(plan_of(shape, rule, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """One type's search as it runs: its statements, and the values they run with."""
+
+    driven: Driven
+    values: tuple[Sequence[Any], Sequence[Any]]
+
+    def page(self, limit: int, cursor: Cursor | None) -> Statement:
+        return self.driven.page(cursor).given((*self.values, (limit,)))
+
+    def total(self, limit: int | None) -> Statement:
+        return self.driven.total(limit).given((*self.values, ()))

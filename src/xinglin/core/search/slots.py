@@ -1,0 +1,81 @@
+"""Statements without their values: what a statement is bound to, worked out from values that come later.
+
+A search is compiled once for all that ask alike: where a value will stand there is a `Slot`, what is made of it is a
+`Late`, and a `Template` turns into a statement when the values are there. Compiling with the values themselves gives
+the same text and the same arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+Values = Sequence[Sequence[Any]]
+"""What slots are filled from: the query's values, the visibility's, the page's."""
+
+QUERY: Final = 0
+SEEN: Final = 1
+PAGE: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """The result of a function of values that come later."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+    def given(self, values: Values) -> Any:
+        return self.function(*[one.given(values) if isinstance(one, Late) else one for one in self.arguments])
+
+
+class Slot(Late):
+    """The place of one value."""
+
+    __slots__ = ()
+
+    def __init__(self, group: int, place: int) -> None:
+        super().__init__(_itself, (group, place))
+
+    @property
+    def group(self) -> int:
+        group: int = self.arguments[0]
+        return group
+
+    def given(self, values: Values) -> Any:
+        group, place = self.arguments
+        return values[group][place]
+
+
+def _itself(*place: int) -> Any:
+    raise AssertionError("a slot is filled, not worked out")
+
+
+def later(function: Callable[..., Any], *arguments: Any) -> Any:
+    """The function's result now, or a Late where an argument is one."""
+    if any(isinstance(one, Late) for one in arguments):
+        return Late(function, arguments)
+    return function(*arguments)
+
+
+Statement = tuple[str, list[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """The text of a statement, and its arguments, of which some come later."""
+
+    sql: str
+    arguments: tuple[object, ...]
+
+    def given(self, values: Values) -> Statement:
+        return self.sql, [_given(one, values) for one in self.arguments]
+
+
+def _given(argument: object, values: Values) -> object:
+    if isinstance(argument, Late):
+        return argument.given(values)
+    if isinstance(argument, list):
+        return [_given(one, values) for one in argument]
+    return argument
