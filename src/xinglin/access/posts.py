@@ -72,6 +72,11 @@ def rules() -> dict[str, Any]:
     return data
 
 
+def stops(barred: str, type: str) -> bool:
+    """Whether what bars somebody stops a write of this type: no licence stops clinical acts, no post all of them."""
+    return barred == NO_POST or (barred != "" and type in clinical_acts())
+
+
 @cache
 def clinical_acts() -> frozenset[str]:
     """Resource types that are written with a licence only."""
@@ -106,8 +111,7 @@ def standing_of(
 def _post(role: Role, row: Mapping[str, Any], today: date) -> Post | None:
     """The row as a post, where it is one for this role today and the institution itself says so."""
     codes: Mapping[str, Sequence[str]] = rules()["posts"]["codes"]
-    known = {code: name for name, listed in codes.items() for code in listed}
-    meant = {known[code] for code in row["codes"] if code in known}
+    meant = {name for name, listed in codes.items() if set(listed) & set(row["codes"])}
     if not row["active"] or not row["institution"] or (meant and role.value not in meant):
         return None
     if row["custodian"] not in (0, key_of("Organization", row["institution"])):

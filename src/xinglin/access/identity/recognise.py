@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from time import monotonic
 from typing import Any, Final
@@ -17,6 +17,8 @@ from typing import Any, Final
 import asyncpg
 
 from xinglin.access.identity import limits, sessions
+from xinglin.access.identity.acting import CHOSEN, POSTS, Acting, as_staff
+from xinglin.access.identity.guardians import as_guardian, row_of, ward_of
 from xinglin.access.identity.proof import REACHED
 from xinglin.access.identity.sessions import SEEN_EVERY, Session, hashed
 from xinglin.access.identity.tokens import CHANNEL
@@ -43,23 +45,27 @@ PURPOSES: Final = {
 _SESSION = f"""
 SELECT s.id, s.login, s.csrf, s.created, s.seen, s.expires, s.address, s.agent,
        a.name_zh, a.name_en, a.role, a.institution, a.practitioner, a.patient,
-       {REACHED.format(patient="a.patient", login="a.login")} AS linked
+       {REACHED.format(patient="a.patient", login="a.login")} AS linked,
+       {POSTS.format(practitioner="a.practitioner")}, {CHOSEN}
   FROM session s JOIN account a USING (login)
  WHERE s.hash = $1 AND s.expires > $2 AND s.seen > $3 AND a.active
 """  # noqa: S608
 _TOKEN = f"""
 SELECT t.id, t.name, t.role, t.institution, t.practitioner, t.patient, t.scopes, t.expires, t.revoked,
-       {REACHED.format(patient="t.patient", login="'token:' || t.id")} AS linked
+       {REACHED.format(patient="t.patient", login="'token:' || t.id")} AS linked,
+       {POSTS.format(practitioner="t.practitioner")}
   FROM access_token t WHERE t.hash = $1
 """  # noqa: S608
 _TOKEN_STANDS = f"""
 SELECT t.id, t.name, t.role, t.institution, t.practitioner, t.patient, t.scopes,
-       {REACHED.format(patient="t.patient", login="'token:' || t.id")} AS linked
+       {REACHED.format(patient="t.patient", login="'token:' || t.id")} AS linked,
+       {POSTS.format(practitioner="t.practitioner")}
   FROM access_token t WHERE t.id = $1 AND t.revoked IS NULL AND t.expires > $2
 """  # noqa: S608
 _ACCOUNT_STANDS = f"""
 SELECT a.name_zh AS name, a.role, a.institution, a.practitioner, a.patient,
-       {REACHED.format(patient="a.patient", login="a.login")} AS linked
+       {REACHED.format(patient="a.patient", login="a.login")} AS linked,
+       {POSTS.format(practitioner="a.practitioner")}
   FROM account a WHERE a.login = $1 AND a.active
 """  # noqa: S608
 _TOKEN_LOGIN: Final = "token:"  # noqa: S105  a prefix, no secret
@@ -69,18 +75,22 @@ async def standing(connection: Connection, login: str) -> Principal | None:
     """The principal of this login as it stands now; None once its token has ended or its account is closed."""
     if login.startswith(_TOKEN_LOGIN):
         row = await connection.fetchrow(_TOKEN_STANDS, login.removeprefix(_TOKEN_LOGIN), clock.now())
-        return None if row is None else _principal(row, login, row["name"], row["scopes"])
+        return None if row is None else as_staff(_principal(row, login, row["name"], row["scopes"]), row)[0]
     row = await connection.fetchrow(_ACCOUNT_STANDS, login)
-    return None if row is None else _principal(row, login, row["name"], None)
+    return None if row is None else as_staff(_principal(row, login, row["name"], None), row)[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is asking. forget_cookie: the request bore a session cookie that signs nobody in; the answer clears it."""
+    """Who is asking. forget_cookie: the request bore a session cookie that signs nobody in; the answer clears it.
+
+    acting: what a session's owner may choose to act as, and does.
+    """
 
     principal: Principal | None = None
     session: Session | None = None
     forget_cookie: bool = False
+    acting: Acting = field(default_factory=Acting)
 
 
 class Doorkeeper:
@@ -135,7 +145,7 @@ class Doorkeeper:
             await self.database.pool.execute("UPDATE session SET seen = $2 WHERE hash = $1", hashed(secret), now)
         session = Session(*(row[name] for name in Session.__dataclass_fields__))
         name = row["name_en"] if language.startswith("en") else row["name_zh"]
-        return Caller(_principal(row, row["login"], name, None), session)
+        return _caller(_principal(row, row["login"], name, None), session, row)
 
     async def _by_token(self, token: str) -> Principal:
         digest = hashed(token)
@@ -149,7 +159,7 @@ class Doorkeeper:
         if row is None or row["revoked"] is not None or row["expires"] <= now:
             self._remembered.pop(digest, None)
             raise Unauthenticated(_why(row), remedy="Issue a new one: xinglin token --role ROLE --hours N")
-        principal = _principal(row, f"{_TOKEN_LOGIN}{row['id']}", row["name"], row["scopes"])
+        principal, _ = as_staff(_principal(row, f"{_TOKEN_LOGIN}{row['id']}", row["name"], row["scopes"]), row)
         if self._listening and generation == self._generation:
             self._remember(digest, principal, (row["expires"] - now).total_seconds())
         return principal
@@ -187,6 +197,16 @@ def _why(row: Any) -> str:
     if row is None:
         return "The bearer token is not known here."
     return "The bearer token has been revoked." if row["revoked"] else "The bearer token has expired."
+
+
+def _caller(principal: Principal, session: Session, row: Any) -> Caller:
+    """The session's owner as what they act as: in a post, or for somebody."""
+    given = row_of(row["ward"])
+    if principal.role is Role.PATIENT and given is not None:
+        ward = ward_of(given, clock.now())
+        return Caller(as_guardian(principal, ward), session, acting=Acting(ward=ward))
+    acting, standing = as_staff(principal, row, row["chosen"])
+    return Caller(acting, session, acting=Acting(standing))
 
 
 def _principal(row: Any, login: str, name: str, scopes: list[str] | None) -> Principal:
