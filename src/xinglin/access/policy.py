@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import orjson
 
+from xinglin.access.posts import BARRED, stops
 from xinglin.access.principal import Principal, Role
 from xinglin.access.scopes import may
 from xinglin.access.scopes import predicate as scope_predicate
@@ -71,6 +72,8 @@ class RoleVisibility:
             return "true"
         rule = rule_of(self.principal.role)
         reasons = [self._directory(alias, bind)]
+        if self.principal.barred:
+            return reasons[0]
         if self.principal.role is Role.PATIENT:
             reasons.append(self._own(alias, bind))
         elif self.principal.institution:
@@ -99,7 +102,14 @@ class RoleVisibility:
         return f"({alias}.person = 0 AND {_of_types(directory_types(), alias, bind)})"
 
     def _own(self, alias: str, bind: Bind) -> str:
-        return f"{alias}.person = ANY({bind(own_keys(self.principal))}::bigint[])"
+        """The person's own. Not the Person: it names linked records, proven to be the account's owner's or not."""
+        own = f"{alias}.person = ANY({bind(own_keys(self.principal))}::bigint[])"
+        own += f" AND {alias}.type <> {TYPE_NUMBERS['Person']}"
+        if self.principal.opened is not None:
+            opened = bind(self.principal.opened)
+            own += f" AND {opened}::integer & {alias}.category & 65535 <> 0"
+            own += f" AND ({alias}.category >> 16) & ~({opened}::integer >> 16) = 0"
+        return f"({own})"
 
     def _granted(self, alias: str, bind: Bind) -> str:
         """What a consent, or an emergency, opens to the institution or to the clinician in person."""
@@ -152,6 +162,15 @@ def check_write(principal: Principal, type: str, verb: str) -> None:
             f"The role {principal.role.value} may not write {type}.",
             remedy="Sign in with a role that may, or ask the institution's manager.",
         )
+    if stops(principal.barred, type):
+        check_standing(principal)
+
+
+def check_standing(principal: Principal) -> None:
+    """Refuse an act of somebody whose post or licence has ended, or is not recorded."""
+    if principal.barred:
+        text, remedy = BARRED[principal.barred]
+        raise Forbidden(text, remedy=remedy)
 
 
 AUTHORS: Final = {
