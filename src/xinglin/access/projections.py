@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from xinglin.access.consent import compile_consent, linked_people, store_grants
+from xinglin.access.identity import acting
 from xinglin.access.parameters import parameter_changed
 from xinglin.access.persons.index import index_patients
 from xinglin.core.store.rows import Change
@@ -16,6 +17,7 @@ async def project(connection: Connection, changes: Sequence[Change]) -> None:
     patients = [(change.key, change.custodian, change.resource) for change in changes if change.type == "Patient"]
     if patients:
         await index_patients(connection, patients)
+    await acting.project(connection, changes)
     for change in changes:
         if change.type == "Consent":
             grants = compile_consent(change.resource, change.custodian) if change.resource else []
