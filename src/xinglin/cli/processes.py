@@ -11,11 +11,14 @@ import threading
 from functools import partial
 from typing import Any
 
+import asyncpg
+
 from xinglin.kernel import jobs
 from xinglin.kernel.config import Settings, load
 from xinglin.kernel.errors import Problem
 
 BETWEEN_ROUNDS = 2.0  # seconds of rest when the background work finds nothing to do
+AFTER_FAILURE = 15.0
 JOBS_AT_ONCE = 2  # a long one does not hold up all others
 GRACE = 5.0  # seconds that an orphan gets to end in order
 
@@ -63,7 +66,22 @@ async def _rounds(settings: Settings) -> None:
     house = await House.open(settings)
     handlers = {**parameters.handlers(house.database), **bulk.handlers(house)}
     working = (jobs.work_on(house.database, handlers, partial(bulk.sweep, house)) for _ in range(JOBS_AT_ONCE))
-    await asyncio.gather(_link(house), *working)
+    await asyncio.gather(_link(house), sequence(house), *working)
+
+
+async def sequence(house: Any) -> None:
+    """Give the access log's lines their places in its tree, and sign heads of it."""
+    from xinglin.access.audit import heads, tree
+
+    while True:
+        rest = BETWEEN_ROUNDS / 2
+        try:
+            await tree.catch_up(house.database)
+            await heads.sign(house.database, house.settings, every=house.settings.audit_head_seconds)
+        except (Problem, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            log.warning("the access log's tree does not grow, trying again: %s", error)
+            rest = AFTER_FAILURE
+        await asyncio.sleep(rest)
 
 
 async def _link(house: Any) -> None:

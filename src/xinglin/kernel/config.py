@@ -37,6 +37,8 @@ class Settings:
     second_factor: "required" of staff or "optional"; "auto" is optional on plain http at a loopback address only.
     secret_key: what secrets in the database are sealed with, or the path of a file that holds it.
     providers: path of a JSON file of outside OpenID providers that people may sign in by.
+    audit_key: path of an Ed25519 private key (PEM) that signs the access log's heads; empty: one kept in the database.
+    audit_head_seconds: a head of the access log is signed this often, while there are new lines.
     """
 
     database_url: str = ""
@@ -56,6 +58,8 @@ class Settings:
     second_factor: str = "auto"
     secret_key: str = ""
     providers: str = ""
+    audit_key: str = ""
+    audit_head_seconds: int = 60
 
     @property
     def public_base(self) -> str:
