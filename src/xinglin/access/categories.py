@@ -15,6 +15,9 @@ import orjson
 
 LABEL_SHIFT: Final = 16
 CATEGORY_MASK: Final = (1 << LABEL_SHIFT) - 1
+OVERSIGHT: Final = 1 << 15
+"""Judgements of accesses: for the privacy officer and the person, never for those who are judged or for others."""
+OVERSIGHT_SYSTEM: Final = "https://xinglin.example/fhir/CodeSystem/oversight"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +104,18 @@ def bits_of_code(system: str | None, code: str) -> int:
 def classify(resource: dict[str, Any]) -> int:
     """Category bit and label bits of a resource."""
     kind = resource.get("resourceType", "")
+    if kind in ("Task", "Communication") and _is_oversight(resource):
+        return OVERSIGHT
     bit = _bit_of_type().get(kind, _bits()["other"])
     if kind in ("Observation", "DiagnosticReport"):
         bit = _observation_bit(resource, bit)
     return bit | _security_bits(resource) | _diagnosis_bits(resource, kind)
+
+
+def _is_oversight(resource: dict[str, Any]) -> bool:
+    concepts = [resource["code"]] if isinstance(resource.get("code"), dict) else []
+    concepts += resource.get("category", ())
+    return any(coding.get("system") == OVERSIGHT_SYSTEM for coding in _codings(concepts))
 
 
 def _observation_bit(resource: dict[str, Any], otherwise: int) -> int:

@@ -1,216 +1,169 @@
 """FHIR Consent compiled to grants: a pure function, and the statements that keep the table in step.
 
-The shape (R4): `status` active, `scope` patient-privacy, `patient`, and a `provision` of type permit with
+The shape (R4): `status` active, `scope` patient-privacy, `patient`, and a `provision` with
 
+    type              permit or deny; at the root policyRule OPTIN or OPTOUT says the same
     period            from and to (inclusive to the precision written)
-    actor             role IRCP: who receives (an Organization or a Practitioner); role CST: who holds the data
-                      (without one: whoever holds it)
-    class             what: record categories (access/categories.py) or resource types; without one: every category
-    securityLabel     sensitive labels that this consent opens expressly (PIPL art. 29); without one: none
-    purpose           v3 ActReason; without one: TREAT
+    actor             role IRCP: who receives (an Organization, with a code of our roles beside IRCP: that role there;
+                      or a Practitioner); role CST: who holds the data (without one: whoever holds it)
+    class             record categories (access/categories.py) or resource types; without one: all
+    securityLabel     sensitive labels; a permit without one opens nothing sensitive
+    code              a ValueSet of this node (system urn:ietf:rfc:3986), or a code
+    data              single resources (meaning instance)
+    purpose           v3 ActReason; without one a permit means TREAT, a denial whatever a person may refuse
+    action            of those that let data be seen
 
-Nested provisions of type deny take their categories away again, for the actors they name or for all; where a deny
-cannot be told apart from a permit, the deny wins. A nested permit inside a deny opens again what it names, as far as
-the whole consent opened it.
+All that a provision names must hold, any of what one element lists. Nested provisions, to any depth, are exceptions
+within what the outer ones cover. Which of several rules decides is said by `grants.rank`.
 
-A consent opens what the institution that keeps it holds, and nothing of another's: who holds the data decides, and
-nobody opens other people's doors by writing a Consent of their own. What limits a permit in a way that cannot be kept
-(single resources, codes, dates of the data, an unknown class) makes it open nothing.
+* A permit names who receives (PIPL art. 23), and brings the identity of the person with what it opens.
+* Sensitive records have a consent of their own (PIPL art. 29): a permit that names labels opens what bears them and
+  nothing else, and one inside a Consent that opens ordinary records too opens nothing.
+* A Consent moves only what the institution that keeps it holds: nobody opens or closes other people's doors by writing
+  a Consent of their own. Refusing what lies beyond individual care holds everywhere.
+* At the institution that holds the data a denial reaches as far as data/restrictions.json says.
+* What limits a permit in a way that cannot be kept makes it open nothing; a denial, close the more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
-from xinglin.access.categories import (
-    CATEGORY_MASK,
-    bits_of_code,
-    categories,
-    category_system,
-    labels,
-    security_system,
-)
+from xinglin.access.categories import category_system, security_system
+from xinglin.access.grants import ANY_CUSTODIAN, PERSON, ROLE, Grant, linked_people, rank, store_grants
+from xinglin.access.provisions import DEMOGRAPHICS, LABELS, ROLE_CLASS, TOPICS, Cell, Rule, Who, refused, rules
+from xinglin.access.purposes import beyond_care, closable_at_home, role_system
+from xinglin.access.topics import keep_topics
 from xinglin.core.schema.decode import parse
-from xinglin.core.search.values import date_range
-from xinglin.core.store.keys import TYPE_NUMBERS, reference_key
+from xinglin.core.store.keys import TYPE_NUMBERS
 from xinglin.kernel.database import Connection
+from xinglin.kernel.errors import Unprocessable
 
-FOREVER: Final = 2**62
-ALWAYS: Final = -(2**62)
-ANY_CUSTODIAN: Final = 0
-DEMOGRAPHICS: Final = categories()[0].bit
-LABELS: Final = ~CATEGORY_MASK & 0x7FFF0000
 PRIVACY: Final = "patient-privacy"
-DISCLOSING: Final = frozenset({"access", "use", "disclose"})
-"""Of the codes of provision.action, those that let data be seen."""
-CANNOT_KEEP: Final = ("code", "data", "dataPeriod")
-ROLE_CLASS: Final = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
+ACT_CODE: Final = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
+MOST_GRANTS: Final = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """`grantee` may see, for the purposes, what `custodian` (0: anyone) holds of the categories, between the times."""
-
-    grantee: int
-    custodian: int
-    category: int
-    purposes: tuple[str, ...]
-    starts: int
-    ends: int
-
-
-def compile_consent(consent: dict[str, Any], keeper: int = ANY_CUSTODIAN) -> list[Grant]:
-    """The grants a Consent gives; none when it is not active, or denies as a whole.
+def compile_consent(
+    consent: Mapping[str, Any], keeper: int = ANY_CUSTODIAN, topics: Mapping[str, int] | None = None
+) -> list[Grant]:
+    """The grants of a Consent; none when it is not active. Raises Unprocessable where it says more than is kept.
 
     keeper: key of the institution that keeps the Consent; nobody's (loaded by the node's operator) speaks for all.
+    topics: bits of the codes that consents speak of (access/topics.py).
     """
     provision = consent.get("provision", {})
     about_sharing = PRIVACY in _codes(consent["scope"].get("coding", ())) if "scope" in consent else True
-    if consent.get("status") != "active" or not about_sharing or provision.get("type") != "permit":
+    permit = _permits(consent)
+    if consent.get("status") != "active" or not about_sharing or permit is None:
         return []
-    try:
-        grants = _whole(provision)
-    except ValueError:  # a period that cannot be read
-        return []
-    grants = [replace(grant, custodian=keeper or grant.custodian) for grant in grants if _holds(keeper, grant)]
-    return [grant for grant in grants if grant.category & CATEGORY_MASK and grant.starts < grant.ends]
+    found = rules(provision, permit, topics or {})
+    bundled = _bundles(provision, permit)
+    grants = [
+        grant for rule in found if not (bundled and rule.permit and rule.labels) for grant in _grants(rule, keeper)
+    ]
+    if len(grants) > MOST_GRANTS:
+        raise Unprocessable(
+            f"The Consent makes more than {MOST_GRANTS} grants.",
+            code="too-long",
+            expression="Consent.provision",
+            remedy="Write several Consents.",
+        )
+    return list(dict.fromkeys(grants))
 
 
-def _whole(provision: dict[str, Any]) -> list[Grant]:
-    grants = _permit(provision, _span(provision, ALWAYS, FOREVER))
-    for nested in provision.get("provision", ()):
-        grants = _apply(grants, nested)
-    return grants
+def _bundles(provision: Mapping[str, Any], permit: bool) -> bool:
+    """Whether a Consent opens ordinary records: a permit in it that no label limits."""
+    if provision.get("securityLabel"):
+        return False
+    nested = provision.get("provision", ())
+    return permit or any(_bundles(one, one.get("type") == "permit") for one in nested)
 
 
-def _holds(keeper: int, grant: Grant) -> bool:
-    return ANY_CUSTODIAN in (keeper, grant.custodian) or keeper == grant.custodian
+def _permits(consent: Mapping[str, Any]) -> bool | None:
+    """What the root says: by its type, or by the policy that R4 lets stand in its place; None: neither."""
+    kind = consent.get("provision", {}).get("type")
+    if kind in ("permit", "deny"):
+        return bool(kind == "permit")
+    codings = consent.get("policyRule", {}).get("coding", ())
+    policies = {coding.get("code") for coding in codings if coding.get("system") == ACT_CODE}
+    return True if policies == {"OPTIN"} else False if policies == {"OPTOUT"} else None
 
 
-def _permit(provision: dict[str, Any], span: tuple[int, int]) -> list[Grant]:
-    known = _categories(provision)
-    actions = {code for action in provision.get("action", ()) for code in _codes(action.get("coding", ()))}
-    unclear = any(name in provision for name in CANNOT_KEEP) or ("class" in provision and not known)
-    if unclear or ("action" in provision and not actions & DISCLOSING):
-        return []
-    opened = ((known or CATEGORY_MASK) | DEMOGRAPHICS) & CATEGORY_MASK | _labels(provision)
-    purposes = tuple(coding.get("code", "") for coding in provision.get("purpose", ())) or ("TREAT",)
-    custodians = _actors(provision, "CST") or [ANY_CUSTODIAN]
-    grantees = _actors(provision, "IRCP", "PRCP")
-    return [Grant(grantee, custodian, opened, purposes, *span) for grantee in grantees for custodian in custodians]
+def _grants(rule: Rule, keeper: int) -> Iterator[Grant]:
+    if rule.permit:
+        purposes = rule.purposes or frozenset()
+        for who in rule.who:
+            if who.grantee:
+                yield from _of_who(rule, who, _holders(rule, keeper), purposes, home=False)
+        return
+    purposes = refused(rule)
+    care, beyond = purposes - beyond_care(), purposes & beyond_care()
+    for who in rule.who:
+        yield from _of_who(rule, who, _holders(rule, keeper), care, home=_reaches_home(who))
+        yield from _of_who(rule, who, _holders(rule, ANY_CUSTODIAN), beyond, home=True)
 
 
-def _apply(grants: list[Grant], nested: dict[str, Any]) -> list[Grant]:
-    if nested.get("type") == "deny":
-        closed = _closed(nested)
-        grantees, custodians = _actors(nested, "IRCP", "PRCP"), _actors(nested, "CST")
-        before = grants
-        grants = [piece for grant in before for piece in _deny(grant, nested, closed, grantees, custodians)]
-        for inner in nested.get("provision", ()):
-            if inner.get("type") == "permit":
-                permits = _permit(inner, _span(inner, ALWAYS, FOREVER))
-                grants += [both for permit in permits for grant in before if (both := _common(permit, grant))]
-    return grants
+def _holders(rule: Rule, keeper: int) -> list[int]:
+    if keeper == ANY_CUSTODIAN:
+        return [ANY_CUSTODIAN] if rule.holders is None else sorted(rule.holders)
+    return [keeper] if rule.holders is None or keeper in rule.holders else []
 
 
-def _common(one: Grant, other: Grant) -> Grant | None:
-    """What both open; None where they speak of others."""
-    if one.grantee != other.grantee or not _holds(one.custodian, other):
-        return None
-    return Grant(
-        one.grantee,
-        one.custodian or other.custodian,
-        one.category & other.category,
-        tuple(purpose for purpose in one.purposes if purpose in other.purposes),
-        max(one.starts, other.starts),
-        min(one.ends, other.ends),
-    )
+def _reaches_home(who: Who) -> bool:
+    """Whether a denial of care's purposes binds the institution that holds the data (data/restrictions.json)."""
+    named = bool(who.grantee)
+    return named and (who.level == PERSON or (who.level == ROLE and who.role in closable_at_home()))
 
 
-def _closed(deny: dict[str, Any]) -> int:
-    """What a deny takes away: everything, where it names nothing or something unknown."""
-    named = (*deny.get("class", ()), *deny.get("securityLabel", ()))
-    return _bits(named) if named and all(_bits([coding]) for coding in named) else CATEGORY_MASK | LABELS
+def _of_who(rule: Rule, who: Who, holders: Sequence[int], purposes: frozenset[str], *, home: bool) -> Iterator[Grant]:
+    if not purposes:
+        return
+    place = rank(False, who.level, rule.what, rule.holders is not None, rule.named, rule.depth)
+    for holder in holders:
+        for cell, resources in _cells(rule, who):
+            yield Grant(
+                who.grantee,
+                holder,
+                cell.category,
+                tuple(sorted(purposes)),
+                rule.starts,
+                rule.ends,
+                rule.permit,
+                place,
+                who.role,
+                who.acting if who.level == PERSON else 0,
+                cell.bearing,
+                cell.types,
+                resources,
+                home,
+            )
 
 
-def _deny(grant: Grant, nested: dict[str, Any], closed: int, grantees: list[int], custodians: list[int]) -> list[Grant]:
-    """The grant less what is denied: outside the denied time it stands, inside it loses the denied bits."""
-    named_other_grantee = grantees and grant.grantee not in grantees
-    named_other_holder = custodians and grant.custodian != ANY_CUSTODIAN and grant.custodian not in custodians
-    if named_other_grantee or named_other_holder:
-        return [grant]
-    starts, ends = _span(nested, ALWAYS, FOREVER)
-    inside = replace(
-        grant, category=grant.category & ~closed, starts=max(grant.starts, starts), ends=min(grant.ends, ends)
-    )
-    before = replace(grant, ends=min(grant.ends, starts))
-    after = replace(grant, starts=max(grant.starts, ends))
-    return [piece for piece in (before, inside, after) if piece.starts < piece.ends]
+def _cells(rule: Rule, who: Who) -> Iterator[tuple[Cell, tuple[int, ...]]]:
+    """What a rule covers, with the labels that it may bear beside the category; a permit brings who the person is,
+    and a denial of a role leaves it."""
+    resources = tuple(sorted(rule.resources)) if rule.resources is not None else ()
+    within = TOPICS | (rule.labels if rule.permit else LABELS)
+    for cell in rule.cells:
+        category = cell.category & ~DEMOGRAPHICS if not rule.permit and who.level == ROLE else cell.category
+        if category:
+            yield replace(cell, category=category | within), resources
+    if rule.permit:
+        yield Cell(DEMOGRAPHICS | TOPICS), ()
 
 
-def _categories(provision: dict[str, Any]) -> int:
-    return _bits(provision.get("class", ())) & CATEGORY_MASK
-
-
-def _labels(provision: dict[str, Any]) -> int:
-    return _bits(provision.get("securityLabel", ())) & ~CATEGORY_MASK
-
-
-def _bits(codings: Iterable[dict[str, Any]]) -> int:
-    bits = 0
-    for coding in codings:
-        bits |= bits_of_code(coding.get("system"), coding.get("code", ""))
-    return bits
-
-
-def _codes(codings: Iterable[dict[str, Any]]) -> set[str]:
+def _codes(codings: Iterable[Mapping[str, Any]]) -> set[str]:
     return {coding.get("code", "") for coding in codings}
 
 
-def _actors(provision: dict[str, Any], *roles: str) -> list[int]:
-    found = []
-    for actor in provision.get("actor", ()):
-        codes = _codes(actor.get("role", {}).get("coding", ()))
-        reference = actor.get("reference", {}).get("reference")
-        if reference and codes & set(roles):
-            found.append(reference_key(reference))
-    return found
-
-
-def _span(provision: dict[str, Any], default_start: int, default_end: int) -> tuple[int, int]:
-    """[start, end) in microseconds; the end of a partial date is the end of that day, month or year, in UTC where it
-    has no zone. Raises ValueError for what is no date."""
-    period = provision.get("period", {})
-    start, end = period.get("start"), period.get("end")
-    return (
-        date_range(start)[0] if start else default_start,
-        date_range(end)[1] if end else default_end,
-    )
-
-
-async def store_grants(connection: Connection, source: int, people: Sequence[int], grants: Sequence[Grant]) -> None:
-    """Replace the grants of one source, for each of the Patient resources that are the person."""
-    await connection.execute("DELETE FROM access_grant WHERE source = $1", source)
-    # what is nobody's (person 0) is no person's to open: a Consent without a patient opens nothing
-    rows = [
-        (person, g.grantee, g.custodian, g.category, list(g.purposes), g.starts, g.ends, source)
-        for person in people
-        if person
-        for g in grants
-    ]
-    if rows:
-        await connection.executemany("INSERT INTO access_grant VALUES ($1, $2, $3, $4, $5, $6, $7, $8)", rows)
-
-
-async def linked_people(connection: Connection, person: int) -> list[int]:
-    """Keys of all Patient resources that are this person's, by the links of access.persons; at least the one given."""
-    rows = await connection.fetch(
-        "SELECT other.patient FROM person_link mine JOIN person_link other USING (person) WHERE mine.patient = $1",
-        person,
-    )
-    return sorted({person, *(row["patient"] for row in rows)})
+async def store_consent(connection: Connection, key: int, person: int, keeper: int, body: Mapping[str, Any]) -> None:
+    """Bring the grants of one Consent up to what it says now, for all the Patients that are the person."""
+    people = await linked_people(connection, person)
+    topics = await keep_topics(connection, body, people)
+    await store_grants(connection, key, people, compile_consent(body, keeper, topics))
 
 
 async def relink(connection: Connection, people: Sequence[int]) -> None:
@@ -222,8 +175,7 @@ async def relink(connection: Connection, people: Sequence[int]) -> None:
         list(people),
     )
     for row in rows:
-        grants = compile_consent(parse(row["body"]), row["custodian"])
-        await store_grants(connection, row["key"], await linked_people(connection, row["person"]), grants)
+        await store_consent(connection, row["key"], row["person"], row["custodian"], parse(row["body"]))
 
 
 def provision(
@@ -236,25 +188,24 @@ def provision(
     end: str | None,
     purpose: str = "TREAT",
 ) -> dict[str, Any]:
-    """The provision that the consent page writes: what one institution holds, opened to another."""
+    """The provision that the consent page writes: what one institution holds, opened to another.
 
-    def actor(code: str, organization: str) -> dict[str, Any]:
-        coding = [{"system": ROLE_CLASS, "code": code}]
-        return {"role": {"coding": coding}, "reference": {"reference": f"Organization/{organization}"}}
-
+    With label_codes it opens what bears these sensitive labels, and nothing else.
+    """
     period = {"start": start, **({"end": end} if end else {})}
     opened = [{"system": security_system(), "code": code} for code in label_codes]
     result: dict[str, Any] = {
         "type": "permit",
         "period": period,
-        "actor": [actor("CST", custodian), actor("IRCP", grantee)],
+        "actor": [actor("CST", f"Organization/{custodian}"), actor("IRCP", f"Organization/{grantee}")],
         "purpose": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": purpose}],
         "class": [{"system": category_system(), "code": code} for code in category_codes],
     }
     return {**result, "securityLabel": opened} if opened else result
 
 
-def bits(category_codes: Iterable[str], label_codes: Iterable[str]) -> int:
-    """Bits of category and label codes together."""
-    chosen = set(category_codes) | set(label_codes)
-    return sum(entry.bit for entry in (*categories(), *labels()) if entry.code in chosen)
+def actor(code: str, reference: str, role: str = "") -> dict[str, Any]:
+    """An actor of a provision: CST who holds the data, IRCP who receives it, in one role of theirs where named."""
+    coding = [{"system": ROLE_CLASS, "code": code}]
+    coding += [{"system": role_system(), "code": role}] if role else []
+    return {"role": {"coding": coding}, "reference": {"reference": reference}}

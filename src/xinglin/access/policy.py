@@ -13,8 +13,12 @@ from typing import Any, Final
 
 import orjson
 
+from xinglin.access.categories import OVERSIGHT
+from xinglin.access.decisions import closed_at_home, opened_elsewhere
 from xinglin.access.posts import BARRED, stops
 from xinglin.access.principal import Principal, Role
+from xinglin.access.provisions import LABELS
+from xinglin.access.purposes import beyond_care
 from xinglin.access.scopes import may
 from xinglin.access.scopes import predicate as scope_predicate
 from xinglin.core.store.keys import TYPE_NUMBERS, key_of
@@ -29,6 +33,8 @@ class RoleRule:
     reads: frozenset[str] | None
     writes: frozenset[str]
     region: frozenset[str]  # types read whoever holds them: a clerk joins duplicates across institutions
+    purposes: frozenset[str]  # what its requests may be for
+    oversight: str  # judgements of accesses (categories.OVERSIGHT): "" not, "too" as well, "only" these
     reason: str
 
 
@@ -49,7 +55,8 @@ def rule_of(role: Role) -> RoleRule:
     row = _data()["roles"][role.value]
     reads = None if row["reads"] == "*" else frozenset(row["reads"])
     writes = frozenset(TYPE_NUMBERS if row["writes"] == "*" else row["writes"])
-    return RoleRule(reads, writes, frozenset(row.get("region", ())), row["reason"])
+    region, purposes = frozenset(row.get("region", ())), frozenset(row["purposes"])
+    return RoleRule(reads, writes, region, purposes, row.get("oversight", ""), row["reason"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +75,36 @@ class RoleVisibility:
         return self._role(alias, bind) + self.scopes(alias, bind, past=True)
 
     def _role(self, alias: str, bind: Bind) -> str:
-        if self.principal.role is Role.SYSTEM and self.principal.institution is None:
-            return "true"
-        rule = rule_of(self.principal.role)
-        reasons = [self._directory(alias, bind)]
-        if self.principal.barred:
-            return reasons[0]
-        if self.principal.role is Role.PATIENT:
-            reasons.append(self._own(alias, bind))
-        elif self.principal.institution:
-            reasons.append(_limited(f"{alias}.custodian = {bind(self._institution)}", rule.reads, alias, bind))
-            if rule.reads is None or rule.reads:
-                reasons.append(_limited(self._granted(alias, bind), rule.reads, alias, bind))
+        who = self.principal
+        if who.role is Role.SYSTEM and who.institution is None:
+            if who.purpose.value not in beyond_care():
+                return "true"
+            return f"NOT {closed_at_home(who, self.now, alias, bind)}"
+        rule = rule_of(who.role)
+        directory = self._directory(alias, bind)
+        if who.barred or who.purpose.value not in rule.purposes:
+            return directory
+        if who.role is Role.PATIENT:
+            return f"({directory} OR {self._own(alias, bind)})"
+        return "(" + " OR ".join([directory, *self._staff(rule, alias, bind)]) + ")"
+
+    def _staff(self, rule: RoleRule, alias: str, bind: Bind) -> list[str]:
+        """What is held at home and not closed to this caller, what is everybody's in the region, what is opened."""
+        home = []
+        if self.principal.institution:
+            home.append(_limited(f"{alias}.custodian = {bind(self._institution)}", rule.reads, alias, bind))
         if rule.region:
-            reasons.append(_of_types(rule.region, alias, bind))
-        return "(" + " OR ".join(reasons) + ")"
+            home.append(_of_types(rule.region, alias, bind))
+        if not home:
+            return []
+        closed = closed_at_home(self.principal, self.now, alias, bind)
+        judged = f"{alias}.category & {OVERSIGHT} {'<>' if rule.oversight == 'only' else '='} 0"
+        whole = f"({' OR '.join(home)}) AND NOT {closed}"
+        found = [f"({whole})" if rule.oversight == "too" else f"({whole} AND {judged})"]
+        if self.principal.institution and rule.oversight != "only" and (rule.reads is None or rule.reads):
+            opened = opened_elsewhere(self.principal, self.now, alias, bind)
+            found.append(_limited(opened, rule.reads, alias, bind))
+        return found
 
     def scopes(self, alias: str, bind: Bind, *, past: bool = False) -> str:
         """A token may ask for less than its role allows; never for more. Every one of the verbs must be opened."""
@@ -108,23 +130,8 @@ class RoleVisibility:
         if self.principal.opened is not None:
             opened = bind(self.principal.opened)
             own += f" AND {opened}::integer & {alias}.category & 65535 <> 0"
-            own += f" AND ({alias}.category >> 16) & ~({opened}::integer >> 16) = 0"
+            own += f" AND {alias}.category & {LABELS} & ~{opened}::integer = 0"
         return f"({own})"
-
-    def _granted(self, alias: str, bind: Bind) -> str:
-        """What a consent, or an emergency, opens to the institution or to the clinician in person."""
-        grantees = [self._institution]
-        if self.principal.practitioner:
-            grantees.append(key_of("Practitioner", self.principal.practitioner))
-        now = bind(self.now)
-        return (
-            f"EXISTS (SELECT 1 FROM access_grant g WHERE g.person = {alias}.person"  # noqa: S608
-            f" AND g.grantee = ANY({bind(grantees)}::bigint[]) AND g.custodian IN ({alias}.custodian, 0)"
-            f" AND g.starts <= {now} AND g.ends > {now}"
-            f" AND {bind(self.principal.purpose.value)}::text = ANY(g.purposes)"
-            f" AND g.category & {alias}.category & 65535 <> 0"
-            f" AND ({alias}.category >> 16) & ~(g.category >> 16) = 0)"
-        )
 
 
 def _limited(condition: str, types: frozenset[str] | None, alias: str, bind: Bind) -> str:
@@ -147,7 +154,8 @@ def institution_key(id: str) -> int:
 
 def visibility(principal: Principal, now: int, verb: str = "r") -> Visibility:
     """What this principal may see, as a predicate; `verb`: of SMART, r to read, s to search, rs for what needs both."""
-    if principal.role is Role.SYSTEM and principal.institution is None and principal.scopes is None:
+    everything = principal.role is Role.SYSTEM and principal.institution is None and principal.scopes is None
+    if everything and principal.purpose.value not in beyond_care():
         return UNRESTRICTED
     return RoleVisibility(principal, now, verb)
 
@@ -167,7 +175,7 @@ def check_write(principal: Principal, type: str, verb: str) -> None:
 
 
 def check_standing(principal: Principal) -> None:
-    """Refuse an act of somebody whose post or licence has ended, or is not recorded."""
+    """Refuse a clinical act of somebody whose post or licence has ended, or is not recorded."""
     if principal.barred:
         text, remedy = BARRED[principal.barred]
         raise Forbidden(text, remedy=remedy)

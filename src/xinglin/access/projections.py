@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xinglin.access.consent import compile_consent, linked_people, store_grants
+from xinglin.access.consent import store_consent
 from xinglin.access.identity import acting
 from xinglin.access.parameters import parameter_changed
 from xinglin.access.persons.index import index_patients
+from xinglin.access.topics import value_set_changed
 from xinglin.core.store.rows import Change
 from xinglin.kernel.database import Connection
 
@@ -20,7 +21,8 @@ async def project(connection: Connection, changes: Sequence[Change]) -> None:
     await acting.project(connection, changes)
     for change in changes:
         if change.type == "Consent":
-            grants = compile_consent(change.resource, change.custodian) if change.resource else []
-            await store_grants(connection, change.key, await linked_people(connection, change.person), grants)
+            await store_consent(connection, change.key, change.person, change.custodian, change.resource or {})
+        elif change.type == "ValueSet" and change.resource:
+            await value_set_changed(connection, change.resource)
         elif change.type == "SearchParameter":
             await parameter_changed(connection, change.key, change.resource)
