@@ -250,6 +250,17 @@ def concept(value: Mapping[str, Any] | None) -> str:
     return next((str(text) for text in first if text), "")
 
 
+def label(value: Mapping[str, Any] | None) -> str:
+    """A CodeableConcept or Coding: a translation, else a wording in the page's language, else what there is."""
+    if not value:
+        return ""
+    found = concept(value)
+    if i18n.language() == "en" and is_han(found):
+        displays = (coding.get("display", "") for coding in (*value.get("coding", ()), value))
+        return next((text for text in displays if text and not is_han(text)), found)
+    return found
+
+
 def _translated(element: Any) -> str:
     """The `content` of the translation extension for the page's language (zh matches zh-Hans and zh-CN)."""
     for extension in (element or {}).get("extension", ()) if isinstance(element, Mapping) else ():

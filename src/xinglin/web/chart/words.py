@@ -5,21 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from xinglin.ui.formats import concept, is_han, quantity
-from xinglin.ui.i18n import language
+from xinglin.ui.formats import label, quantity
 
 Resource = Mapping[str, Any]
 
-
-def label(value: Mapping[str, Any] | None) -> str:
-    """A CodeableConcept or Coding: a translation, else a wording in the page's language, else what there is."""
-    if not value:
-        return ""
-    found = concept(value)
-    if language() == "en" and is_han(found):
-        displays = (coding.get("display", "") for coding in (*value.get("coding", ()), value))
-        return next((text for text in displays if text and not is_han(text)), found)
-    return found
+__all__ = ["Resource", "categories_of", "codes", "date_of", "first_text", "label", "value_of"]
 
 
 def codes(value: Mapping[str, Any] | None) -> set[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute, Route
 
-from xinglin.web.portal import access, home, lists, record, settings, sharing, summary, trends
+from xinglin.web.portal import access, home, lists, record, rights, settings, sharing, summary, trends
 
 
 def routes() -> list[BaseRoute]:
@@ -25,5 +25,8 @@ def routes() -> list[BaseRoute]:
         Route("/me/sharing/withdraw", sharing.withdraw_action, methods=["POST"]),
         Route("/me/access", access.access_page),
         Route("/me/print", summary.print_page),
+        Route("/me/copy", rights.copy_page),
+        Route("/me/copy.json", rights.copy_fhir),
+        Route("/me/copy.pdf", rights.copy_paper),
         *settings.routes(),
     ]

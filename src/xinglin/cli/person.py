@@ -1,0 +1,95 @@
+"""`xinglin person`: the rights of a person to what is held of them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
+from zoneinfo import ZoneInfo
+
+import typer
+
+from xinglin.access import sharing
+from xinglin.access.house import House
+from xinglin.access.principal import NODE
+from xinglin.access.records import Records
+from xinglin.cli import console
+from xinglin.cli.user import AsJson
+from xinglin.exchange.portability.copying import Copy, copy_of
+from xinglin.exchange.portability.paper import paper
+from xinglin.kernel.config import Settings, load
+from xinglin.kernel.database import serving
+from xinglin.kernel.errors import Conflict, Invalid
+from xinglin.ui.i18n import LANGUAGES, speaking
+
+app = typer.Typer(no_args_is_help=True, help="What is held of a person: a copy for them, erasure where the law allows.")
+T = TypeVar("T")
+
+Patient = Annotated[str, typer.Argument(help="Id of one of the person's Patient resources.")]
+
+
+def on_house(work: Callable[[House, Settings], Awaitable[T]]) -> T:
+    """Run the work on the configured node's record."""
+    import asyncio
+
+    async def run(url: str) -> T:
+        house = await House.open(settings, url, pool_size=3)
+        try:
+            return await work(house, settings)
+        finally:
+            await house.close()
+
+    settings = load()
+    with serving(settings) as url:
+        return asyncio.run(run(url))
+
+
+@app.command()
+def export(
+    patient: Patient,
+    to: Annotated[Path, typer.Option(help="Folder for the two files; made where it is missing.")],
+    language: Annotated[str, typer.Option(help="Language of the paper: zh-Hans or en.")] = "zh-Hans",
+    alone: Annotated[bool, typer.Option("--alone", help="Only this Patient, not those linked to it.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Write all that is held of a person: a FHIR Bundle, and a PDF to read.
+
+    The copy is for the person: it holds what every institution of this node keeps, and who looked at it. It is in the
+    access list like any other reading. Existing files are not overwritten.
+
+    Example: xinglin person export p-17 --to copies/ --language en
+    """
+    if language not in LANGUAGES:
+        raise Invalid(f"There is no language {language!r}.", remedy=f"Say one of {', '.join(LANGUAGES)}.")
+    targets = [to / f"{patient}.{ending}" for ending in ("json", "pdf")]
+    for target in targets:
+        if target.exists():
+            raise Conflict(f"{target} exists.", remedy="Move it away, or choose another folder.")
+
+    async def work(house: House, settings: Settings) -> tuple[Copy, bytes]:
+        records = Records(house, NODE, why="copy for the person")
+        everyone = [patient] if alone else [each.patient for each in await sharing.linked(records, patient)]
+        copy = await copy_of(records, everyone)
+        return copy, copy.bundle(f"{settings.public_base}/fhir")
+
+    copy, bundle = on_house(work)
+    with speaking(language, ZoneInfo(load().zone)):
+        printed = paper(copy, bundle)
+    to.mkdir(parents=True, exist_ok=True)
+    for target, content in zip(targets, (bundle, printed), strict=True):
+        _write_private(target, content)
+    counts = {"entries": len(copy.record) + len(copy.beyond), "accesses": len(copy.accesses)}
+    if json:
+        console.answer({**counts, "files": [str(target) for target in targets]})
+        return
+    console.out.print(f"{counts['entries']} resources and {counts['accesses']} lines of the access list:")
+    for target in targets:
+        console.out.print(f"  {target}", markup=False)
+
+
+def _write_private(target: Path, content: bytes) -> None:
+    """Whole or not at all, and readable by its owner only: it is a whole health record."""
+    beside = target.with_name(target.name + ".part")
+    beside.touch(mode=0o600)
+    beside.write_bytes(content)
+    beside.rename(target)
