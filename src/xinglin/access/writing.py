@@ -19,6 +19,8 @@ from xinglin.access.categories import classify
 from xinglin.access.policy import VERBS, RoleVisibility, check_write, own_keys, own_words
 from xinglin.access.principal import Principal, Role
 from xinglin.access.scopes import may
+from xinglin.access.topics import NONE as NO_TOPICS
+from xinglin.access.topics import Topics, hold_topics
 from xinglin.core.rest.gate import Write
 from xinglin.core.schema.decode import parse
 from xinglin.core.store import write as store
@@ -78,9 +80,11 @@ class Writing:
     extract: Extract
     custodian: str | None
     now: int
+    topics: Topics = NO_TOPICS
 
     async def run(self, writes: Sequence[Write]) -> tuple[list[Outcome], list[Change]]:
         """The outcomes, in order, and the changes that were made."""
+        self.topics = await hold_topics(self.connection)
         for write in writes:
             check_write(self.principal, write.type, VERBS[write.method])
         planned = [await self._plan(write) for write in writes]
@@ -183,7 +187,7 @@ class Writing:
         custodian = await self._custodian(current, person)
         await self._check_person(person, key, created)
         before = self.extract(parse(current.stored.body)) if current and current.stored.body else None
-        category = classify(write.resource)
+        category = classify(write.resource) | self.topics.of(write.resource)
         return Change(key, write.type, plan.id, write.resource, person, custodian, category, index, current, before)
 
     async def _is_done(self, write: Write, current: Current) -> bool:
