@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Final
+
 from xinglin.core.rest import outcomes
 from xinglin.core.rest.body import json_body
 from xinglin.core.rest.bundles import STATUS_TEXT, Entry, bundle, response_entry
@@ -9,7 +12,10 @@ from xinglin.core.rest.entries import PostedBundle, breathing, entry_call, numbe
 from xinglin.core.rest.exchange import Answer, Call
 from xinglin.core.rest.transaction import transaction
 from xinglin.core.schema import decode
-from xinglin.kernel.errors import Invalid
+from xinglin.core.validation.structure import sparing_suggestions
+from xinglin.kernel.errors import Invalid, TooCostly
+
+WHOLE_SECONDS: Final = 120
 
 
 async def batch_or_transaction(call: Call) -> Answer:
@@ -30,10 +36,22 @@ async def batch_or_transaction(call: Call) -> Answer:
 async def _batch(call: Call, posted: PostedBundle) -> Answer:
     """Entries in order, each answered as it would be alone; one that fails does not stop the next."""
     entries = []
-    for number in numbered(posted):
-        entries.append(await _entry(call, posted, number))
-        await breathing(number)
+    until = asyncio.get_running_loop().time() + WHOLE_SECONDS
+    with sparing_suggestions():
+        for number in numbered(posted):
+            in_time = asyncio.get_running_loop().time() < until
+            entries.append(await _entry(call, posted, number) if in_time else _late(number))
+            await breathing(number)
     return Answer(200, bundle("batch-response", entries), resource_body=False)
+
+
+def _late(number: int) -> Entry:
+    problem = TooCostly(
+        f"The batch has taken {WHOLE_SECONDS} seconds; this entry was not begun.",
+        expression=f"Bundle.entry[{number}]",
+        remedy="Send the rest again.",
+    )
+    return response_entry(_response(answer := outcomes.failed(problem), answer.body))
 
 
 async def _entry(call: Call, posted: PostedBundle, number: int) -> Entry:

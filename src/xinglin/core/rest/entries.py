@@ -14,10 +14,13 @@ import msgspec
 from xinglin.core.rest.exchange import Call, Prefer, shortened
 from xinglin.core.rest.outcomes import placed
 from xinglin.core.schema import decode
-from xinglin.kernel.errors import Invalid, Problem
+from xinglin.core.schema.json_text import too_many_values
+from xinglin.kernel.errors import Invalid, Problem, TooLarge
 
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 BREATH: Final = 64  # entries between two chances for the other requests of this process
+MOST_ENTRIES: Final = 20_000
+MOST_VALUES: Final = 1_000_000  # of all entries together
 _PLACE: Final = re.compile(r" - at `\$(.*?)`$")
 
 
@@ -79,6 +82,8 @@ class Entry:
 
 def posted_bundle(raw: bytes) -> PostedBundle:
     """The Bundle, or Invalid with the place of what is wrong with its frame."""
+    if too_many_values(raw, MOST_VALUES):
+        raise TooLarge(f"The Bundle has more than {MOST_VALUES} values.", remedy="Send it in parts.")
     try:
         bundle = _decoder.decode(raw)
     except msgspec.ValidationError as error:
@@ -92,6 +97,8 @@ def posted_bundle(raw: bytes) -> PostedBundle:
             expression=shortened(bundle.resource_type) or None,
             remedy="Post a resource to [base]/[type].",
         )
+    if len(bundle.entry) > MOST_ENTRIES:
+        raise TooLarge(f"The Bundle has more than {MOST_ENTRIES} entries.", remedy="Send it in parts.")
     return bundle
 
 

@@ -25,6 +25,7 @@ from xinglin.core.schema.json_text import (
     parse,
     parse_canonical,
     too_deep,
+    too_many_values,
 )
 from xinglin.core.validation import structure
 from xinglin.kernel.errors import Unprocessable
@@ -71,7 +72,7 @@ def _refuse(resource: dict[str, Any], expected_type: str | None) -> None:
 def _is_sound(text: bytes, expected_type: str | None, canonical: bytes | None = None) -> bool:
     """The fast pass: True is certain, False means look again. A canonical text tells that `parse` took the text."""
     parsed = canonical is not None
-    if not parsed and (_many_levels(text) or may_hold_long_number(text)):
+    if not parsed and (too_many_values(text) or _many_levels(text) or may_hold_long_number(text)):
         return False
     if canonical is not None and _empty_object(canonical):
         return False

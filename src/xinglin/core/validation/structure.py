@@ -8,8 +8,11 @@ Source of the rules: https://hl7.org/fhir/R4/json.html and https://hl7.org/fhir/
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from difflib import get_close_matches
+from functools import cache
 from typing import Any
 
 from xinglin.core.schema import narrative, primitives
@@ -26,9 +29,11 @@ from xinglin.core.schema.references import is_allowed_target, target_type
 from xinglin.kernel.errors import Issue
 
 MAX_ISSUES = 500
+MAX_STEPS = 200_000  # objects and primitives that are looked at: about a second's work
 MAX_SUGGESTIONS = 50
 MAX_DEPTH = 100
 LISTED = 8  # values named in a message
+_suggestions: ContextVar[list[int] | None] = ContextVar("suggestions", default=None)
 
 
 def validate(resource: Any, *, expected_type: str | None = None) -> tuple[Issue, ...]:
@@ -38,15 +43,35 @@ def validate(resource: Any, *, expected_type: str | None = None) -> tuple[Issue,
     if expected_type is not None and isinstance(found, str) and found != expected_type:
         pass_.add("structure", f"is a {found}; a {expected_type} is expected", found, "resourceType")
     pass_.resource(resource, "")
+    if pass_.steps >= MAX_STEPS:
+        text = f"has too many values for its errors to be looked for: the check ended after {MAX_STEPS}"
+        pass_.issues.insert(0, Issue("too-costly", f"{text}.", found, remedy="Mend what is named, or split it."))
     return tuple(pass_.issues)
 
 
+@contextmanager
+def sparing_suggestions() -> Iterator[None]:
+    """All resources that are validated inside share MAX_SUGGESTIONS: for bundles of many wrong ones."""
+    token = _suggestions.set([MAX_SUGGESTIONS])
+    try:
+        yield
+    finally:
+        _suggestions.reset(token)
+
+
 class _Pass:
-    """One walk over one resource, gathering issues up to MAX_ISSUES."""
+    """One walk over one resource, gathering issues up to MAX_ISSUES, and giving up after MAX_STEPS."""
 
     def __init__(self) -> None:
         self.issues: list[Issue] = []
         self.depth = 0
+        self.steps = 0
+        shared = _suggestions.get()
+        self.suggestions = [MAX_SUGGESTIONS] if shared is None else shared
+
+    @property
+    def ended(self) -> bool:
+        return len(self.issues) >= MAX_ISSUES or self.steps >= MAX_STEPS
 
     def add(self, code: str, text: str, path: str, name: str = "", remedy: str | None = None) -> None:
         place = f"{path}.{name}" if path and name else path or name
@@ -55,7 +80,10 @@ class _Pass:
 
     def suggestion(self, name: str, known: Iterable[str]) -> str | None:
         """The known name that is most alike; not for the many errors of hostile input, since looking costs 1 ms."""
-        close = get_close_matches(name[:80], list(known), n=1) if len(self.issues) < MAX_SUGGESTIONS else []
+        if self.suggestions[0] <= 0:
+            return None
+        self.suggestions[0] -= 1
+        close = get_close_matches(name[:80], list(known), n=1)
         return f"Did you mean '{close[0]}'?" if close else None
 
     def resource(self, value: Any, path: str) -> None:
@@ -98,7 +126,7 @@ class _Pass:
 
     def properties(self, value: Mapping[str, Any], definition: TypeDef, path: str) -> None:
         for name, inner in value.items():
-            if len(self.issues) >= MAX_ISSUES:
+            if self.ended:
                 return
             if name == "resourceType" and definition.kind == "resource":
                 continue
@@ -129,11 +157,14 @@ class _Pass:
         else:
             beside = owner.get("_" + name)
             for index, item in enumerate(value):
+                if self.ended:
+                    return
                 if item is not None or not _stands_for(beside, index):
                     self.value(item, code, element, f"{path}[{index}]")
 
     def value(self, value: Any, code: str, element: Element, path: str) -> None:
         definition = type_def(code)
+        self.steps += 1
         if value is None:
             self.add("structure", "must not be null; leave the element out", path)
         elif code in ("Resource", "DomainResource"):
@@ -196,15 +227,17 @@ class _Pass:
             return
         beside = owner.get(name[1:])
         for index, item in enumerate(value):
+            self.steps += 1
+            if self.ended:
+                return
             if item is not None:
                 self.object(item, _definition("Element"), f"{path}[{index}]")
             elif not _stands_for(beside, index):
                 self.add("structure", f"'{name}' is null where there is no value either", f"{path}[{index}]")
 
     def missing(self, value: Mapping[str, Any], definition: TypeDef, path: str) -> None:
-        for element in definition.elements.values():
-            names = [json_name(element, code) for code in element.types]
-            if element.min and not any(name in value or "_" + name in value for name in names):
+        for element, names in _names_required(definition.name):
+            if not any(name in value or "_" + name in value for name in names):
                 name = f"{element.name}[x]" if element.choice else element.name
                 remedy = f"Give one of {_listed(names)}." if element.choice else None
                 self.add("required", f"{definition.name} needs '{name}'", path, element.name, remedy)
@@ -247,6 +280,14 @@ class _Pass:
                 text = f"is the same resource as entry[{seen[identity]}] ('{primitives.shortened(identity[0])}')"
                 self.add("duplicate", text, f"{path}.entry[{index}]")
             seen.setdefault(identity, index)
+
+
+@cache
+def _names_required(name: str) -> tuple[tuple[Element, tuple[str, ...]], ...]:
+    """The elements that a type cannot lack, with the JSON names each may have."""
+    definition = _definition(name)
+    needed = (element for element in definition.elements.values() if element.min)
+    return tuple((element, tuple(json_name(element, code) for code in element.types)) for element in needed)
 
 
 def _identity(entry: Any) -> tuple[str, str] | None:
