@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any, Final
 
@@ -18,16 +18,18 @@ import asyncpg
 
 from xinglin.access.identity import limits, sessions
 from xinglin.access.identity.acting import CHOSEN, POSTS, Acting, as_staff
-from xinglin.access.identity.guardians import as_guardian, row_of, ward_of
+from xinglin.access.identity.guardians import as_guardian, row_of, ward_of, wards
 from xinglin.access.identity.proof import REACHED
 from xinglin.access.identity.sessions import SEEN_EVERY, Session, hashed
 from xinglin.access.identity.tokens import CHANNEL
+from xinglin.access.oauth import bearing
 from xinglin.access.principal import Principal, Purpose, Role
 from xinglin.kernel import clock
 from xinglin.kernel.database import Connection, Database
 from xinglin.kernel.errors import Unauthenticated
 
 MEMORY_SECONDS: Final = 2.0
+IDLE: Final = timedelta(hours=24)  # of a session, where no Doorkeeper says it: work that outlives its request
 _MEMORY_SIZE: Final = 4096
 _LISTEN_AGAIN: Final = 1.0  # seconds between attempts to listen while the database refuses
 
@@ -73,11 +75,28 @@ _TOKEN_LOGIN: Final = "token:"  # noqa: S105  a prefix, no secret
 
 async def standing(connection: Connection, login: str) -> Principal | None:
     """The principal of this login as it stands now; None once its token has ended or its account is closed."""
+    if bearing.MARK in login:
+        bearer = await bearing.of_login(connection, login, IDLE)
+        return None if bearer is None else await _borne(connection, bearer)
     if login.startswith(_TOKEN_LOGIN):
         row = await connection.fetchrow(_TOKEN_STANDS, login.removeprefix(_TOKEN_LOGIN), clock.now())
         return None if row is None else as_staff(_principal(row, login, row["name"], row["scopes"]), row)[0]
     row = await connection.fetchrow(_ACCOUNT_STANDS, login)
     return None if row is None else as_staff(_principal(row, login, row["name"], None), row)[0]
+
+
+async def _borne(connection: Connection, bearer: bearing.Bearer) -> Principal | None:
+    """Who bears an app's token: the program, or the person as they are today, within what they allowed."""
+    if bearer.login is None:
+        return bearer.principal(None)
+    row = await connection.fetchrow(_ACCOUNT_STANDS, bearer.login)
+    if row is None:
+        return None
+    person = _principal(row, bearer.login, row["name"], None)
+    if bearer.guardianship is None:
+        return bearer.principal(as_staff(person, row, bearer.post)[0])
+    ward = next((one for one in await wards(connection, bearer.login) if one.id == bearer.guardianship), None)
+    return None if ward is None else bearer.principal(as_guardian(person, ward))
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,15 +173,33 @@ class Doorkeeper:
             return kept[1]
         await self._listen()
         generation = self._generation
-        row = await self.database.pool.fetchrow(_TOKEN, digest)
-        now = clock.now()
-        if row is None or row["revoked"] is not None or row["expires"] <= now:
+        try:
+            principal, expires = await (self._of_app if token.startswith(bearing.PREFIX) else self._of_operator)(digest)
+        except Unauthenticated:
             self._remembered.pop(digest, None)
-            raise Unauthenticated(_why(row), remedy="Issue a new one: xinglin token --role ROLE --hours N")
-        principal, _ = as_staff(_principal(row, f"{_TOKEN_LOGIN}{row['id']}", row["name"], row["scopes"]), row)
+            raise
         if self._listening and generation == self._generation:
-            self._remember(digest, principal, (row["expires"] - now).total_seconds())
+            self._remember(digest, principal, (expires - clock.now()).total_seconds())
         return principal
+
+    async def _of_operator(self, digest: bytes) -> tuple[Principal, datetime]:
+        """The bearer of a token that the operator issued."""
+        row = await self.database.pool.fetchrow(_TOKEN, digest)
+        if row is None or row["revoked"] is not None or row["expires"] <= clock.now():
+            raise Unauthenticated(_why(row), remedy="Issue a new one: xinglin token --role ROLE --hours N")
+        principal = _principal(row, f"{_TOKEN_LOGIN}{row['id']}", row["name"], row["scopes"])
+        return as_staff(principal, row)[0], row["expires"]
+
+    async def _of_app(self, digest: bytes) -> tuple[Principal, datetime]:
+        """The bearer of a token that an app was given (access/oauth)."""
+        async with self.database.connection() as connection:
+            bearer = await bearing.of_token(connection, digest, self.idle)
+            principal = None if bearer is None else await _borne(connection, bearer)
+        if bearer is None or principal is None or bearer.expires is None:
+            raise Unauthenticated(
+                "The access token is not valid, or no longer.", remedy="Ask /oauth/token for another."
+            )
+        return principal, bearer.expires
 
     def _remember(self, digest: bytes, principal: Principal, left: float) -> None:
         if len(self._remembered) >= _MEMORY_SIZE:
