@@ -37,6 +37,8 @@ class Settings:
     second_factor: "required" of staff or "optional"; "auto" is optional on plain http at a loopback address only.
     secret_key: what secrets in the database are sealed with, or the path of a file that holds it.
     providers: path of a JSON file of outside OpenID providers that people may sign in by.
+    app_registration: what an app that registers itself gets: "off" nothing, "approval" a place in the queue, "open".
+    fetch_loopback: "yes" lets keys of apps be fetched from this machine, also by http.
     audit_key: path of an Ed25519 private key (PEM) that signs the access log's heads; empty: one kept in the database.
     audit_head_seconds: a head of the access log is signed this often, while there are new lines.
     """
@@ -58,6 +60,8 @@ class Settings:
     second_factor: str = "auto"
     secret_key: str = ""
     providers: str = ""
+    app_registration: str = "approval"
+    fetch_loopback: str = "no"
     audit_key: str = ""
     audit_head_seconds: int = 60
 
@@ -116,6 +120,12 @@ def _check(settings: Settings) -> None:
         raise Invalid(f"XINGLIN_PORT is {settings.port}.", remedy="Choose a port from 1 to 65535.")
     if settings.language not in ("zh-Hans", "en"):
         raise Invalid(f"XINGLIN_LANGUAGE is {settings.language!r}.", remedy="Choose zh-Hans or en.")
+    if settings.app_registration not in ("off", "approval", "open"):
+        raise Invalid(
+            f"XINGLIN_APP_REGISTRATION is {settings.app_registration!r}.", remedy="Choose off, approval or open."
+        )
+    if settings.fetch_loopback not in ("yes", "no"):
+        raise Invalid("XINGLIN_FETCH_LOOPBACK is not yes or no.", remedy="Leave it unset but for tests.")
     if settings.second_factor not in ("auto", "required", "optional"):
         raise Invalid(f"XINGLIN_SECOND_FACTOR is {settings.second_factor!r}.", remedy="Choose required or optional.")
     if settings.secure_cookies not in ("auto", "yes", "no"):
