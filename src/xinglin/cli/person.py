@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -13,10 +14,14 @@ from xinglin.access import sharing
 from xinglin.access.house import House
 from xinglin.access.principal import NODE
 from xinglin.access.records import Records
+from xinglin.access.rights import erasing
+from xinglin.access.rights.erasing import Plan
+from xinglin.access.rights.retention import Held
 from xinglin.cli import console
 from xinglin.cli.user import AsJson
 from xinglin.exchange.portability.copying import Copy, copy_of
 from xinglin.exchange.portability.paper import paper
+from xinglin.kernel import clock
 from xinglin.kernel.config import Settings, load
 from xinglin.kernel.database import serving
 from xinglin.kernel.errors import Conflict, Invalid
@@ -85,6 +90,48 @@ def export(
     console.out.print(f"{counts['entries']} resources and {counts['accesses']} lines of the access list:")
     for target in targets:
         console.out.print(f"  {target}", markup=False)
+
+
+@app.command()
+def erase(
+    patient: Patient,
+    why: Annotated[str, typer.Option(help="Who asked, and when: it stands in the access list.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Erase; without it, the plan is shown.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Erase what no law keeps any longer of a Patient's record, as the institution of that Patient holds it.
+
+    What a law keeps stays, with the day until which it is kept. Erased means every version; backups keep theirs until
+    they are overwritten.
+
+    Example: xinglin person erase p-17 --why "letter of 3 May" --yes
+    """
+    if yes and not why.strip():
+        raise Invalid("An erasure needs a reason.", remedy='Say --why "who asked, and when".')
+
+    async def work(house: House, settings: Settings) -> Plan:
+        if yes:
+            return await erasing.erase(Records(house, NODE, why=why.strip()), patient)
+        async with house.database.connection() as connection:
+            return await erasing.plan(connection, patient)
+
+    decided = on_house(work)
+    if json:
+        console.answer({"patient": patient, "erased": yes, "goes": _rows(decided.goes), "stays": _rows(decided.stays)})
+        return
+    for verb, rows in (("Erased" if yes else "May go", decided.goes), ("Kept", decided.stays)):
+        for (rule, until), count in Counter((each.rule, each.until) for each in rows).items():
+            day = f", until {clock.from_micros(until):%Y-%m-%d}" if until else ""
+            console.out.print(f"{verb}: {count} ({rule.what}{day}; {rule.source})", markup=False)
+    if not yes and decided.goes:
+        console.out.print("Nothing was changed. --yes erases what may go.")
+
+
+def _rows(rows: list[Held]) -> list[dict[str, str]]:
+    return [
+        {"reference": each.reference, "rule": each.rule.id, "until": clock.instant(each.until) if each.until else ""}
+        for each in rows
+    ]
 
 
 def _write_private(target: Path, content: bytes) -> None:
