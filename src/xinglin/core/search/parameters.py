@@ -104,7 +104,7 @@ def path_hash(type_name: str, text: str, kind: str) -> int:
     return hash64(f"{type_name}|{text}|{kind}")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Registry:
     """All parameters by type. `base` is the server's own URL: references below it are made relative.
 

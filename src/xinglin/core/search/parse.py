@@ -7,7 +7,8 @@ parameter is given must make sense under both.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any, Final, cast
 from urllib.parse import unquote_to_bytes
 
@@ -88,6 +89,8 @@ def pairs(text: str) -> list[tuple[str, str]]:
 
 
 def _decoded(text: str) -> str:
+    if text.isascii() and "%" not in text and "+" not in text and "\0" not in text:
+        return text
     try:
         decoded = unquote_to_bytes(text.replace("+", " ")).decode()
     except UnicodeDecodeError:
@@ -114,11 +117,37 @@ def parse(
     return _Request(given, lenient, registry).query(type_name, within)
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a parameter's name means on a type: a function from its value to a condition.
+
+    `steps` is how many types its chains pass through, for the bound on all of a request's.
+    """
+
+    condition: Callable[[_Request, str], Condition]
+    steps: int = 0
+
+
+MOST_NAMED: Final = 200
+"""Characters of a name whose reading is remembered."""
+
+
+@lru_cache(maxsize=4096)
+def _remembered(registry: Registry, revision: int, type_name: str, name: str) -> Reading:
+    """The reading of a name that has been read before; errors are not remembered."""
+    return _Names(registry).reading(type_name, name, 0)
+
+
 class _Request:
     """One request while it is read: its parameters, and what had to be set aside."""
 
     def __init__(self, given: list[tuple[str, str]], lenient: bool, registry: Registry) -> None:
         self.given = given
+        self.criteria = [pair for pair in given if pair[0].partition(":")[0] not in RESULT_PARAMETERS]
+        self.results: dict[str, list[str]] = {}
+        if len(self.criteria) < len(given):
+            for name, value in given:
+                self.results.setdefault(name, []).append(value)
         self.lenient = lenient
         self.registry = registry
         self.values = 0
@@ -147,7 +176,7 @@ class _Request:
         if type_name is not None and type_name != "*":
             self.registry.of_type(type_name)
             return [type_name]
-        listed = [name for key, value in self.given if key == "_type" for name in value.split(",")]
+        listed = [name for value in self._all("_type") for name in value.split(",")]
         for name in listed:
             self.registry.of_type(name)
         known = listed or list(resource_types())
@@ -159,9 +188,7 @@ class _Request:
     def _branch(self, type_name: str, within: tuple[str, str] | None) -> TypeQuery:
         self.values = 0
         conditions = [self._compartment(type_name, *within)] if within else []
-        for name, value in self.given:
-            if name.partition(":")[0] in RESULT_PARAMETERS:
-                continue
+        for name, value in self.criteria:
             found = self._forgiving(name, partial(self.condition, type_name, name, value))
             if found is not None:
                 conditions.append(found)
@@ -194,104 +221,47 @@ class _Request:
 
     # conditions ----------------------------------------------------------------------------------
 
-    def condition(self, type_name: str, name: str, value: str, depth: int = 0) -> Condition:
+    def condition(self, type_name: str, name: str, value: str) -> Condition:
         """One parameter of a type with its value, chains and `_has` unfolded."""
-        if depth > MAX_DEPTH:
-            raise Invalid(f"{name}: chained more than {MAX_DEPTH} deep.", code="too-costly", expression=name)
         if name == "_filter":
             return filter_condition(value, type_name, self)
         if name == "_list":
-            return self._list(type_name, value)
-        if name.startswith("_has:"):
-            return self._has(type_name, name, value, depth)
-        head, dot, rest = name.partition(".")
-        code, colon, modifier = head.partition(":")
-        parameter = self.parameter(type_name, code)
-        if dot:
-            return self.chain(parameter, modifier, lambda target: self.condition(target, rest, value, depth + 1))
-        return self.match(parameter, modifier if colon else None, value)
+            return self.listed(type_name, value)
+        if len(name) <= MOST_NAMED:
+            reading = _remembered(self.registry, self.registry.revision, type_name, name)
+        else:
+            reading = _Names(self.registry).reading(type_name, name, 0)
+        if reading.steps:
+            self.count_steps(reading.steps)
+        return reading.condition(self, value)
 
-    def parameter(self, type_name: str, code: str) -> Parameter:
-        found = self.registry.get(type_name, code)
-        if found is None or (found.code in texts.UNSUPPORTED and found.code != "_filter"):
-            known = ", ".join(sorted(self.registry.of_type(type_name)))
-            raise UnknownParameter(
-                f"{type_name} has no search parameter {code!r}.", expression=code, remedy=f"It has: {known}."
-            )
-        if found.url in self.registry.pending():
-            raise StillIndexed(
-                f"{code!r} is still being indexed for existing data.", expression=code, remedy="Try again later."
-            )
-        return found
-
-    def chain(self, parameter: Parameter, only: str, inner: Callable[[str], Condition]) -> Condition:
-        """The parts for each type that the reference may point to and that knows the next parameter."""
-        if parameter.kind != "reference":
-            raise Unchainable(f"{parameter.name} is no reference: it cannot be chained.", expression=parameter.code)
-        targets = (only,) if only else texts.targets_of(parameter)
-        if only:
-            self.registry.of_type(only)
-        parts: list[Condition] = []
-        refused: Problem | None = None
-        for target in targets:
-            self.count_steps()
-            try:
-                parts.append(Chain(parameter, target, inner(target)))
-                self.count_values(1)
-            except (UnknownParameter, Unchainable) as unknown:
-                refused = unknown
-        if not parts:
-            raise refused or UnknownParameter(f"{parameter.name} refers to nothing.", expression=parameter.code)
-        return parts[0] if len(parts) == 1 else Or(tuple(parts))
-
-    def _has(self, type_name: str, name: str, value: str, depth: int) -> Condition:
-        parts = name.split(":", 3)
-        if len(parts) != 4 or not all(parts):
-            raise Invalid(f"{name} is not _has:Type:reference:parameter.", expression=name)
-        parameter = self.parameter(parts[1], parts[2])
-        if parameter.kind != "reference" or type_name not in texts.targets_of(parameter):
-            raise Invalid(f"{parameter.name} does not refer to {type_name}.", expression=name)
-        return Has(parameter, self.condition(parts[1], parts[3], value, depth + 1))
-
-    def _list(self, type_name: str, value: str) -> Condition:
+    def listed(self, type_name: str, value: str) -> Condition:
         if value.startswith("$"):
             raise UnknownParameter(f"The functional list {value} is not kept here.", expression="_list")
         chosen = self.match(self.registry.of_type("List")["_id"], None, value)
         return Has(self.registry.of_type("List")["item"], chosen)
 
+    def parameter(self, type_name: str, code: str) -> Parameter:
+        return _Names(self.registry).parameter(type_name, code)
+
+    def chain(self, parameter: Parameter, only: str, inner: Callable[[str], Condition]) -> Condition:
+        """The parts for each type that the reference may point to and that knows the next parameter."""
+
+        def reading(target: str) -> Reading:
+            condition = inner(target)
+            return Reading(lambda request, value: condition)
+
+        return _Names(self.registry, self.count_steps).chain(parameter, only, reading).condition(self, "")
+
     def match(self, parameter: Parameter, modifier: str | None, value: str) -> Condition:
         """A parameter with its modifier and its alternatives."""
-        if modifier == "missing":
-            if value not in ("true", "false"):
-                raise Invalid(f"{parameter.code}:missing is true or false.", expression=parameter.code)
-            return Missing(parameter, value == "true")
-        kind, types = parameter.kind, texts.targets_of(parameter)
-        if modifier is not None and kind == "reference" and modifier in resource_types():
-            types, modifier = (modifier,), None
-        elif modifier is not None and modifier not in MODIFIERS.get(kind, frozenset()):
-            known = ", ".join(sorted(MODIFIERS.get(kind, frozenset()) | {"missing"}))
-            raise Invalid(
-                f"{parameter.code} cannot have the modifier {modifier!r}.",
-                code="not-supported",
-                expression=parameter.code,
-                remedy=f"A {kind} parameter has: {known}.",
-            )
-        written = texts.split_escaped(value, ",")
-        self.count_values(len(written))
-        values = tuple(texts.value(parameter, modifier, part, types, self.registry.base) for part in written)
-        if modifier in ("not", "not-in"):
-            return Not(Match(parameter, values, "in" if modifier == "not-in" else None))
-        return Match(parameter, values, modifier)
+        return _Names(self.registry).match(parameter, modifier).condition(self, value)
 
-    def count_steps(self) -> None:
+    def count_steps(self, number: int) -> None:
         """A chain may pass through any type: what it unfolds to is bounded before it unfolds."""
-        self.steps += 1
+        self.steps += number
         if self.steps > MAX_STEPS:
-            raise Invalid(
-                "The chain passes through too many types.",
-                code="too-costly",
-                remedy="Name the type of each reference, as in subject:Patient.name.",
-            )
+            raise _too_many_steps()
 
     def count_values(self, number: int) -> None:
         self.values += number
@@ -305,7 +275,7 @@ class _Request:
     # results -------------------------------------------------------------------------------------
 
     def _all(self, name: str) -> list[str]:
-        return [value for key, value in self.given if key == name]
+        return self.results.get(name, [])
 
     def _single(self, name: str, default: str) -> str:
         values = self._all(name)
@@ -342,7 +312,7 @@ class _Request:
 
     def _includes(self) -> tuple[Include, ...]:
         found = []
-        for name, value in self.given:
+        for name, value in self.given if self.results else ():
             word, _, modifier = name.partition(":")
             if word in ("_include", "_revinclude"):
                 if modifier not in ("", "iterate", "recurse"):
@@ -368,3 +338,131 @@ class _Request:
         if code != "*" and self.parameter(source, code).kind != "reference":
             raise Invalid(f"{source}.{code} is no reference: nothing can be included by it.", expression="_include")
         return Include(source, code, target or None, iterate, reverse)
+
+
+def _too_many_steps() -> Invalid:
+    return Invalid(
+        "The chain passes through too many types.",
+        code="too-costly",
+        remedy="Name the type of each reference, as in subject:Patient.name.",
+    )
+
+
+class _Names:
+    """The names of parameters, read once for whatever values they are given. `counted` is told of each type that a
+    chain passes through, where they are not counted here."""
+
+    def __init__(self, registry: Registry, counted: Callable[[int], None] | None = None) -> None:
+        self.registry = registry
+        self.steps = 0
+        self.count_steps = counted or self._count_steps
+
+    def _count_steps(self, number: int) -> None:
+        self.steps += number
+        if self.steps > MAX_STEPS:
+            raise _too_many_steps()
+
+    def reading(self, type_name: str, name: str, depth: int) -> Reading:
+        if depth > MAX_DEPTH:
+            raise Invalid(f"{name}: chained more than {MAX_DEPTH} deep.", code="too-costly", expression=name)
+        if name == "_filter":
+            return Reading(lambda request, value: filter_condition(value, type_name, request))
+        if name == "_list":
+            return Reading(lambda request, value: request.listed(type_name, value))
+        if name.startswith("_has:"):
+            return self.has(type_name, name, depth)
+        head, dot, rest = name.partition(".")
+        code, colon, modifier = head.partition(":")
+        parameter = self.parameter(type_name, code)
+        if dot:
+            return self.chain(parameter, modifier, lambda target: self.reading(target, rest, depth + 1))
+        return self.match(parameter, modifier if colon else None)
+
+    def parameter(self, type_name: str, code: str) -> Parameter:
+        found = self.registry.get(type_name, code)
+        if found is None or (found.code in texts.UNSUPPORTED and found.code != "_filter"):
+            known = ", ".join(sorted(self.registry.of_type(type_name)))
+            raise UnknownParameter(
+                f"{type_name} has no search parameter {code!r}.", expression=code, remedy=f"It has: {known}."
+            )
+        if found.url in self.registry.pending():
+            raise StillIndexed(
+                f"{code!r} is still being indexed for existing data.", expression=code, remedy="Try again later."
+            )
+        return found
+
+    def chain(self, parameter: Parameter, only: str, inner: Callable[[str], Reading]) -> Reading:
+        """The parts for each type that the reference may point to and that knows the next parameter."""
+        if parameter.kind != "reference":
+            raise Unchainable(f"{parameter.name} is no reference: it cannot be chained.", expression=parameter.code)
+        targets = (only,) if only else texts.targets_of(parameter)
+        if only:
+            self.registry.of_type(only)
+        parts: list[tuple[str, Reading]] = []
+        refused: Problem | None = None
+        for target in targets:
+            self.count_steps(1)  # bounded before it unfolds
+            try:
+                parts.append((target, inner(target)))
+            except (UnknownParameter, Unchainable) as unknown:
+                refused = unknown
+        if not parts:
+            raise refused or UnknownParameter(f"{parameter.name} refers to nothing.", expression=parameter.code)
+
+        def condition(request: _Request, value: str) -> Condition:
+            found: list[Condition] = []
+            refused: Problem | None = None
+            for target, reading in parts:
+                try:
+                    found.append(Chain(parameter, target, reading.condition(request, value)))
+                    request.count_values(1)
+                except (UnknownParameter, Unchainable) as unknown:
+                    refused = unknown
+            if refused and not found:
+                raise refused
+            return found[0] if len(found) == 1 else Or(tuple(found))
+
+        return Reading(condition, self.steps)
+
+    def has(self, type_name: str, name: str, depth: int) -> Reading:
+        parts = name.split(":", 3)
+        if len(parts) != 4 or not all(parts):
+            raise Invalid(f"{name} is not _has:Type:reference:parameter.", expression=name)
+        parameter = self.parameter(parts[1], parts[2])
+        if parameter.kind != "reference" or type_name not in texts.targets_of(parameter):
+            raise Invalid(f"{parameter.name} does not refer to {type_name}.", expression=name)
+        inner = self.reading(parts[1], parts[3], depth + 1)
+        return Reading(lambda request, value: Has(parameter, inner.condition(request, value)), self.steps)
+
+    def match(self, parameter: Parameter, modifier: str | None) -> Reading:
+        """A parameter with its modifier."""
+        if modifier == "missing":
+            return Reading(lambda request, value: _missing(parameter, value))
+        kind, types = parameter.kind, texts.targets_of(parameter)
+        if modifier is not None and kind == "reference" and modifier in resource_types():
+            types, modifier = (modifier,), None
+        elif modifier is not None and modifier not in MODIFIERS.get(kind, frozenset()):
+            known = ", ".join(sorted(MODIFIERS.get(kind, frozenset()) | {"missing"}))
+            raise Invalid(
+                f"{parameter.code} cannot have the modifier {modifier!r}.",
+                code="not-supported",
+                expression=parameter.code,
+                remedy=f"A {kind} parameter has: {known}.",
+            )
+
+        def condition(request: _Request, value: str) -> Condition:
+            written = texts.split_escaped(value, ",")
+            request.count_values(len(written))
+            base = self.registry.base
+            values = tuple([texts.value(parameter, modifier, part, types, base) for part in written])
+            if modifier in ("not", "not-in"):
+                return Not(Match(parameter, values, "in" if modifier == "not-in" else None))
+            return Match(parameter, values, modifier)
+
+        return Reading(condition)
+
+
+def _missing(parameter: Parameter, value: str) -> Condition:
+    if value not in ("true", "false"):
+        raise Invalid(f"{parameter.code}:missing is true or false.", expression=parameter.code)
+    return Missing(parameter, value == "true")
