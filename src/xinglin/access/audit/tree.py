@@ -1,8 +1,8 @@
-"""The tree in PostgreSQL: lines become leaves in an order that no later commit can change, and proofs are read from it.
+"""The tree in PostgreSQL: lines become leaves in an order that no later commit can change, and proofs come from it.
 
-A line's place is (txid, seq) once every transaction that began before its own has ended: what commits from then on comes
-after it. One process at a time adds leaves, in transactions that hold the advisory lock GROWING; killed at any moment,
-it leaves the tree of before or of after (docs/decisions/0015).
+A line's place is (txid, seq) once every transaction that began before its own has ended: what commits from then on
+comes after it. One process at a time adds leaves, in transactions that hold the advisory lock GROWING; killed at any
+moment, it leaves the tree of before or of after (docs/decisions/0015).
 """
 
 from __future__ import annotations
