@@ -34,12 +34,16 @@ from xinglin.kernel.errors import NotFound, Problem, TooLarge
 from xinglin.ui.assets import static_files
 from xinglin.ui.preferences import SpeakingMiddleware
 from xinglin.ui.templating import SECURITY_HEADERS
+from xinglin.web.oauth import Origins
+from xinglin.web.oauth.discovery import security
+from xinglin.web.oauth.origins import OPEN
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 FHIR: Final = "/fhir"
+WELL_KNOWN: Final = "/fhir/.well-known/"  # about the door, and so beside it
 FORM_BYTES: Final = 1 << 20  # a page's form; records come in by /fhir
 NOBODY: Final = Caller()
 _SAFE: Final = frozenset({"GET", "HEAD"})
@@ -62,7 +66,13 @@ class Application:
         self.settings = settings
         self.house = house
         self.doorkeeper: Doorkeeper | None = None
-        self.door = Door(settings.public_base + FHIR, max_body=settings.max_body_mb << 20, operations=OPERATIONS)
+        self.door = Door(
+            settings.public_base + FHIR,
+            max_body=settings.max_body_mb << 20,
+            operations=OPERATIONS,
+            security=security(settings),
+        )
+        self.origins = Origins()
         self.pages = Starlette(
             routes=[static_files(), *web.routes()],
             exception_handlers=_exception_handlers(),
@@ -75,8 +85,15 @@ class Application:
         if scope["type"] != "http":
             await self.pages(scope, receive, send)  # the lifespan; nothing else is served
             return
+        origin = next((value for name, value in scope["headers"] if name == b"origin"), None)
+        if origin is not None and self.house is not None and scope["path"].startswith(OPEN):
+            await self.origins(self.house, origin, scope, receive, send, self._served)
+        else:
+            await self._served(scope, receive, send)
+
+    async def _served(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
-        if path.startswith(FHIR) and path[5:6] in ("", "/"):
+        if path.startswith(FHIR) and path[5:6] in ("", "/") and not path.startswith(WELL_KNOWN):
             await self._fhir(scope, receive, send)
         else:
             await self._page(scope, receive, send)

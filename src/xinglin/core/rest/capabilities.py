@@ -67,10 +67,7 @@ def _rest(door: Door) -> dict[str, Any]:
     system = [code for code in ("transaction", "batch", "search-system", "history-system") if _served(code, codes)]
     rest = {
         "mode": "server",
-        "security": {
-            "cors": False,
-            "description": "A bearer token on every request; `xinglin token` issues one.",
-        },
+        "security": door.security,
         "resource": [_resource(door, name, codes) for name in resource_types()],
         "interaction": [{"code": code} for code in system],
         "searchParam": _parameters("Resource", door),

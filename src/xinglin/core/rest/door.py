@@ -27,6 +27,7 @@ from xinglin.kernel.errors import Invalid
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Scope = MutableMapping[str, Any]
 
+BEARER: Final = {"cors": False, "description": "A bearer token on every request; `xinglin token` issues one."}
 GZIP_FROM: Final = 4096  # bytes; below, packing costs more time than it saves on the way
 THREAD_FROM: Final = 65536  # bytes; above, packing would hold up the other requests of this process
 SECURITY: Final[tuple[Header, ...]] = (
@@ -39,14 +40,22 @@ _NO_GZIP: Final = re.compile(rb"gzip\s*;\s*q=0(\.0*)?\s*(,|$)")
 
 
 class Door:
-    """base: the public URL of the FHIR root. max_body: bytes.
+    """base: the public URL of the FHIR root. max_body: bytes. security: CapabilityStatement.rest.security.
 
     The application puts a gate (`gate.Records`) at scope["state"]["records"], or None for a stranger.
     """
 
-    def __init__(self, base: str, *, max_body: int = 64 << 20, operations: Sequence[Operation] = ()) -> None:
+    def __init__(
+        self,
+        base: str,
+        *,
+        max_body: int = 64 << 20,
+        operations: Sequence[Operation] = (),
+        security: Mapping[str, Any] = BEARER,
+    ) -> None:
         self.base = base.rstrip("/")
         self.max_body = max_body
+        self.security = security
         self.routes = Routes(INTERACTIONS, (*OPERATIONS, *operations))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,0 +1,83 @@
+"""Scopes as a person reads them: what an app asks for, in a sentence each."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import parse_qsl
+
+from xinglin.access import scopes
+from xinglin.access.scopes import Scope
+from xinglin.ui.i18n import N_, _
+from xinglin.web.wording import kind_of_target, listed
+
+PLAIN: Final = {
+    "openid": N_("Know that it is you when you come back"),
+    "fhirUser": N_("Know who you are in the record"),
+    "profile": N_("Know your name"),
+    "offline_access": N_("Keep this access until you end it, also when you are not signed in"),
+    "online_access": N_("Keep this access while you are signed in"),
+}
+TYPES: Final = {
+    "Patient": N_("name, birth date, address and other personal details"),
+    "Observation": N_("test results and measurements"),
+    "Condition": N_("problems and diagnoses"),
+    "MedicationRequest": N_("prescriptions"),
+    "MedicationStatement": N_("medicines taken"),
+    "MedicationDispense": N_("medicines handed out"),
+    "AllergyIntolerance": N_("allergies"),
+    "Immunization": N_("vaccinations"),
+    "Encounter": N_("visits"),
+    "Procedure": N_("procedures"),
+    "DiagnosticReport": N_("reports"),
+    "DocumentReference": N_("documents"),
+    "Practitioner": N_("the directory of staff"),
+    "Organization": N_("the directory of institutions"),
+    "QuestionnaireResponse": N_("answers to questionnaires"),
+    "CarePlan": N_("care plans"),
+    "AuditEvent": N_("the list of who looked"),
+    "*": N_("the whole record"),
+}
+PARTS: Final = {
+    "laboratory": N_("laboratory"),
+    "vital-signs": N_("vital signs"),
+    "imaging": N_("imaging"),
+    "social-history": N_("way of life"),
+    "survey": N_("questionnaires"),
+    "problem-list-item": N_("problem list"),
+    "encounter-diagnosis": N_("diagnoses of visits"),
+}
+
+
+def sentence(text: str) -> str:
+    """What a scope lets the app do."""
+    scope = scopes.read(text)
+    if scope is None:
+        return _(PLAIN[text]) if text in PLAIN else text
+    what = {"what": _what(scope)}
+    reads, writes = any(v in scope.verbs for v in "rs"), any(v in scope.verbs for v in "cud")
+    if reads and writes:
+        return _("Read and change: %(what)s") % what
+    return _("Read: %(what)s") % what if reads else _("Add or change: %(what)s") % what
+
+
+def _what(scope: Scope) -> str:
+    name = _(TYPES[scope.type]) if scope.type in TYPES else kind_of_target(scope.type) or scope.type
+    if scope.type not in TYPES and name != scope.type:
+        name = f"{name} ({scope.type})"
+    if not scope.restriction:
+        return name
+    parts = listed(_part(key, value) for key, value in parse_qsl(scope.restriction))
+    return _("%(what)s, only %(parts)s") % {"what": name, "parts": parts}
+
+
+def _part(name: str, value: str) -> str:
+    code = value.rpartition("|")[2]
+    return _(PARTS[code]) if name == "category" and code in PARTS else f"{name} = {value}"
+
+
+def of_whom(text: str) -> str:
+    """Whose data: of the one person the app is opened for, or of everybody its user may see."""
+    scope = scopes.read(text)
+    if scope is None:
+        return ""
+    return _("Only of this person") if scope.context == "patient" else _("Of everybody whose record you may open")
