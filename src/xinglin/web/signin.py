@@ -8,12 +8,15 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from xinglin.access.identity import TooManySignIns, cookie_name, cookie_settings, sign_in, sign_out
+from xinglin.access.identity import TooManySignIns, cookie_name, cookie_settings, entering, events, sign_out
+from xinglin.access.identity.providers import configured
 from xinglin.kernel.errors import Unauthenticated
 from xinglin.ui import forms
 from xinglin.ui.csrf import check_csrf
-from xinglin.ui.i18n import N_, _
+from xinglin.ui.i18n import N_, _, language
 from xinglin.ui.templating import render
+from xinglin.web.account.passkeys import offered, said
+from xinglin.web.account.tickets import go_on, whence
 from xinglin.web.guards import house, local_path, see_other
 from xinglin.web.problems import sentences
 from xinglin.web.shells import home_of
@@ -48,34 +51,40 @@ async def sign_in_page(request: Request) -> Response:
     if request.state.session is not None:
         return see_other(local_path(request.query_params.get("next", ""), home_of(request.state.principal.role)))
     form = forms.blank(SignIn, next=local_path(request.query_params.get("next", ""), ""))
-    return render(request, PAGE, form=form, ended="signed-out" in request.query_params)
+    return _page(request, form)
+
+
+def _page(request: Request, form: forms.Form[SignIn], status: int = 200) -> Response:
+    settings = request.app.state.settings
+    return render(
+        request,
+        PAGE,
+        status=status,
+        form=form,
+        ended="signed-out" in request.query_params,
+        failed=said(request.query_params.get("failed", "")),
+        next=local_path(str(form.sent.get("next", "")), ""),
+        passkey=offered(request),
+        providers=[(one.name, one.label_en if language() == "en" else one.label_zh) for one in configured(settings)],
+    )
 
 
 async def _enter(request: Request) -> Response:
     form = await forms.read(request, SignIn)
     if form.value is None:
-        return render(request, PAGE, status=422, form=form, ended=False)
-    address = request.client.host if request.client else ""
-    agent = request.headers.get("user-agent", "")
+        return _page(request, form, 422)
+    given = form.value
     try:
-        database = house(request).database
-        secret, _session = await sign_in(database, form.value.login, form.value.password, address, agent=agent)
+        goal = local_path(given.next, "")
+        answer = await entering.with_password(house(request), given.login, given.password, whence(request), goal=goal)
     except Unauthenticated:
         refused = form.refuse(password=_("The login or the password is wrong. Check both and try again."))
-        return render(request, PAGE, status=422, form=refused, ended=False)
+        return _page(request, refused, 422)
     except TooManySignIns as problem:
-        response = render(request, PAGE, status=429, form=form.refuse(password=sentences(problem)[0]), ended=False)
+        response = _page(request, form.refuse(password=sentences(problem)[0]), 429)
         response.headers["retry-after"] = str(problem.retry_after)
         return response
-    return _entered(request, secret, local_path(form.value.next))
-
-
-def _entered(request: Request, secret: str, address: str) -> Response:
-    """On with the new session's cookie; `/` knows the role's home."""
-    secure = request.app.state.settings.cookies_secure
-    response = see_other(address)
-    response.set_cookie(cookie_name(secure), secret, **cookie_settings(secure))
-    return response
+    return await go_on(request, answer)
 
 
 async def sign_out_action(request: Request) -> Response:
@@ -84,6 +93,9 @@ async def sign_out_action(request: Request) -> Response:
         check_csrf(request, sent)
     secure = request.app.state.settings.cookies_secure
     name = cookie_name(secure)
+    if request.state.session is not None:
+        async with house(request).database.transaction() as connection:
+            await events.tell(connection, "signed-out", request.state.session.login, whence(request))
     await sign_out(house(request).database, request.cookies.get(name, ""))
     response = see_other("/sign-in?signed-out")
     response.delete_cookie(name, **cookie_settings(secure))

@@ -58,13 +58,6 @@ async def take(connection: Connection, kind: str, ticket: str) -> Begun | None:
     return _begun(row)
 
 
-async def note(connection: Connection, ticket: str, **data: Any) -> None:
-    """Keep something more with what was begun."""
-    await connection.execute(
-        "UPDATE begun SET data = (data::jsonb || $2::jsonb)::text WHERE hash = $1", _hashed(ticket), json.dumps(data)
-    )
-
-
 async def forget(connection: Connection, login: str) -> None:
     """Nothing that was begun for the account can be finished any more."""
     await connection.execute("DELETE FROM begun WHERE login = $1", login)

@@ -41,10 +41,11 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """Signed in: the cookie's value and the session."""
+    """Signed in: the cookie's value, the session, and the page that was asked for."""
 
     secret: str
     session: Session
+    goal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +97,16 @@ async def standing(connection: Connection, login: str) -> Standing | None:
 # the first step -------------------------------------------------------------------------------------------------------
 
 
-async def with_password(house: House, login: str, password: str, whence: Whence) -> Answer:
-    """Raises Unauthenticated, alike whether login or password is wrong, and limits.TooManySignIns."""
+async def with_password(house: House, login: str, password: str, whence: Whence, *, goal: str = "") -> Answer:
+    """goal: the page to open in the end.
+
+    Raises Unauthenticated, alike whether login or password is wrong, and limits.TooManySignIns.
+    """
     login = fold_login(login)
     attempt = limits.Attempt.of(login, whence.address)
     await check_password(house.database, attempt, login, password, whence)
     async with house.database.transaction() as connection:
-        return await arrived(house, connection, login, ["pwd"], whence, attempt)
+        return await arrived(house, connection, login, ["pwd"], whence, attempt, goal=goal)
 
 
 async def sign_in(
@@ -156,6 +160,8 @@ async def arrived(
     methods: list[str],
     whence: Whence,
     attempt: limits.Attempt | None = None,
+    *,
+    goal: str = "",
 ) -> Answer:
     """Who it is has been proven by these methods: on to the session, or to the step that is due."""
     account = await standing(connection, login)
@@ -165,17 +171,19 @@ async def arrived(
     if step is None:
         if attempt is not None:
             await limits.succeeded(connection, attempt)
-        return await _enter(connection, account, methods, whence)
+        return await _enter(connection, account, methods, whence, goal)
     if attempt is not None:
         await limits.forgiven(connection, attempt)
-    ticket = await begun.begin(connection, KIND, rules.minutes("second_step"), login=login, methods=methods)
+    ticket = await begun.begin(connection, KIND, rules.minutes("second_step"), login=login, methods=methods, goal=goal)
     return Unfinished(ticket, step)
 
 
-async def _enter(connection: Connection, account: Standing, methods: list[str], whence: Whence) -> Entered:
+async def _enter(
+    connection: Connection, account: Standing, methods: list[str], whence: Whence, goal: str = ""
+) -> Entered:
     kind = "new-device" if await _is_new(connection, account.login, whence) else "signed-in"
     await events.tell(connection, kind, account.login, whence, detail=" ".join(methods))
-    return Entered(*await sessions.start(connection, account.login, account.role, whence, methods))
+    return Entered(*await sessions.start(connection, account.login, account.role, whence, methods), goal)
 
 
 async def _is_new(connection: Connection, login: str, whence: Whence) -> bool:
@@ -221,7 +229,7 @@ async def went_on(house: House, connection: Connection, ticket: str, whence: Whe
     if found is None or found.login is None:
         raise over()
     methods = [*found.data["methods"], *([method] if method else [])]
-    return await arrived(house, connection, found.login, methods, whence)
+    return await arrived(house, connection, found.login, methods, whence, goal=found.data["goal"])
 
 
 def over() -> Unauthenticated:

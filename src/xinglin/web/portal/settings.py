@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from xinglin.access.identity import TooManySignIns, cookie_name, cookie_settings, sessions, sign_in
-from xinglin.access.identity.accounts import set_password
+from xinglin.access.identity import (
+    TooManySignIns,
+    accounts,
+    cookie_name,
+    cookie_settings,
+    entering,
+    events,
+    limits,
+    passwords,
+    sessions,
+)
+from xinglin.access.identity.events import Whence
 from xinglin.access.identity.passwords import SHORTEST
 from xinglin.kernel.errors import Unauthenticated, Unprocessable
 from xinglin.ui import forms
@@ -108,19 +119,42 @@ async def password_action(request: Request) -> Response:
         form = _checked(form, form.value)
     if form.value is None:
         return await _page(request, form, 422)
-    database, login = house(request).database, principal(request).login
-    address, agent = _whence(request)
+    login, here = principal(request).login, _whence(request)
+    if not await _may_change(request, login):
+        address = f"{home_of(principal(request).role)}/security/confirm"
+        return see_other(f"{address}?{urlencode({'next': _address(request)})}")
+    attempt = limits.Attempt.of(login, here.address)
     try:
-        await sign_in(database, login, form.value.current, address, agent=agent)
+        passwords.check_new(form.value.new, login)
+        await entering.check_password(house(request).database, attempt, login, form.value.current, here)
+    except Unprocessable as problem:
+        return await _page(request, form.refuse(new=sentences(problem)[0]), 422)
     except Unauthenticated:
         return await _page(request, form.refuse(current=_("This is not your current password.")), 422)
     except TooManySignIns as problem:
         return await _page(request, form.refuse(current=sentences(problem)[0]), 429)
-    try:
-        await set_password(database, login, form.value.new)
-    except Unprocessable as problem:
-        return await _page(request, form.refuse(new=sentences(problem)[0]), 422)
-    secret, _session = await sign_in(database, login, form.value.new, address, agent=agent)
+    return await _changed(request, attempt, form.value.new)
+
+
+async def _may_change(request: Request, login: str) -> bool:
+    """The password is not enough where the account has more: then all of it was proven within ten minutes."""
+    async with house(request).database.connection() as connection:
+        account = await entering.standing(connection, login)
+        more = account is not None and (account.codes or account.passkeys)
+        return not more or await sessions.is_fresh(connection, request.state.session.id)
+
+
+async def _changed(request: Request, attempt: limits.Attempt, new: str) -> Response:
+    """All sessions end; this browser goes on in a new one."""
+    login, here, session = principal(request).login, _whence(request), request.state.session
+    encoded = await passwords.hash_password(new)
+    async with house(request).database.transaction() as connection:
+        await limits.forgiven(connection, attempt)
+        found = await sessions.proven(connection, session.id)
+        await accounts.put_password(connection, login, encoded)
+        await events.tell(connection, "password-changed", login, here)
+        methods = found[1] if found else ("pwd",)
+        secret, _session = await sessions.start(connection, login, principal(request).role, here, methods)
     response = see_other(f"{_address(request)}?done=password")
     secure = request.app.state.settings.cookies_secure
     response.set_cookie(cookie_name(secure), secret, **cookie_settings(secure))
@@ -135,9 +169,9 @@ def _checked(form: forms.Form[NewPassword], wanted: NewPassword) -> forms.Form[N
     return form
 
 
-def _whence(request: Request) -> tuple[str, str]:
+def _whence(request: Request) -> Whence:
     """Address and browser, as the list of devices names them."""
-    return request.client.host if request.client else "", request.headers.get("user-agent", "")
+    return Whence(request.client.host if request.client else "", request.headers.get("user-agent", ""))
 
 
 @signed_in()

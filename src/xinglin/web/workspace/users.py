@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,8 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from xinglin.access.identity import accounts
+from xinglin.access.identity import accounts, events
 from xinglin.access.identity.accounts import Account
+from xinglin.access.identity.second_factor import new_code
 from xinglin.access.principal import Role
 from xinglin.core.schema.decode import parse
 from xinglin.kernel.errors import Conflict, NotFound, Unprocessable
@@ -29,7 +29,6 @@ ADD: Final = "web/templates/workspace/user_add.html"
 SECRET: Final = "web/templates/workspace/user_password.html"  # noqa: S105  a template's path
 CONFIRM: Final = "web/templates/workspace/user_confirm.html"
 STAFF: Final = (Role.CLINICIAN, Role.PHARMACIST, Role.CLERK, Role.MANAGER)
-LETTERS: Final = "abcdefghjkmnpqrstuvwxyz23456789"  # none that is mistaken for another when read out
 DONE: Final = {"disabled": N_("The user can no longer sign in"), "enabled": N_("The user can sign in again")}
 
 
@@ -109,7 +108,7 @@ async def add_page(request: Request) -> Response:
     form = _checked(form, dict(staff))
     if form.value is None:
         return _adding(request, form, staff)
-    password, given = one_time_password(), form.value
+    password, given = new_code(), form.value
     try:
         made = await accounts.create(
             house(request).database,
@@ -120,6 +119,7 @@ async def add_page(request: Request) -> Response:
             name_en=given.name_en,
             institution=principal(request).institution,
             practitioner=given.practitioner or None,
+            given=True,
         )
     except Conflict:
         return _adding(request, form.refuse(login=_("This login name is taken. Choose another.")), staff)
@@ -161,12 +161,6 @@ async def _staff(request: Request) -> list[tuple[str, str]]:
     )
 
 
-def one_time_password() -> str:
-    """Four groups of four letters: 79 bits, easy to read out."""
-    groups = ("".join(secrets.choice(LETTERS) for _letter in range(4)) for _group in range(4))
-    return "-".join(groups)
-
-
 def _shown_once(request: Request, account: Account, password: str, title: str) -> Response:
     """The answer to the post itself, since a password must not stand in an address; the page is never stored."""
     return page(request, SECRET, current="/desk/institution", title=title, user=_row(account, ""), password=password)
@@ -184,18 +178,18 @@ class Confirmed:
 async def act_page(request: Request) -> Response:
     """A page that says what will happen, and the doing."""
     account, act = await _own_user(request), str(request.path_params["act"])
-    if act not in ("disable", "enable", "password") or (
-        account.login == principal(request).login and act != "password"
-    ):
-        raise _missing()
+    if act not in ("disable", "enable", "password") or account.login == principal(request).login:
+        raise _missing()  # one's own password is changed under Settings, by who knows it
     if request.method == "GET":
         return page(request, CONFIRM, current="/desk/institution", act=act, user=_row(account, ""))
     await forms.read(request, Confirmed)
     if act != "password":
         await accounts.set_active(house(request).database, account.login, act == "enable")
         return see_other(f"/desk/institution/users?done={act}d")
-    password = one_time_password()
-    await accounts.set_password(house(request).database, account.login, password)
+    password = new_code()
+    await accounts.set_password(house(request).database, account.login, password, given=True)
+    async with house(request).database.transaction() as connection:
+        await events.tell(connection, "password-given", account.login, by=principal(request))
     return _shown_once(request, account, password, _("The user has a new password"))
 
 
