@@ -15,7 +15,7 @@ import asyncpg
 import typer
 from typer.core import TyperGroup
 
-from xinglin.cli import console, demo, doctor, fhirpath, load, migrate, person, serve, token, user
+from xinglin.cli import audit, console, demo, doctor, fhirpath, load, migrate, person, serve, token, user
 from xinglin.kernel.database import DatabaseUnavailable
 from xinglin.kernel.errors import Problem
 
@@ -74,6 +74,7 @@ app.command("load", epilog=load.EXAMPLE)(load.load)
 app.command("migrate", epilog=migrate.EXAMPLE)(migrate.migrate)
 app.command("doctor", epilog=doctor.EXAMPLE)(doctor.doctor)
 app.command("fhirpath", epilog=fhirpath.EXAMPLE)(fhirpath.fhirpath)
+app.add_typer(audit.app, name="audit")
 app.add_typer(user.app, name="user")
 app.add_typer(person.app, name="person")
 app.add_typer(token.app, name="token", epilog="Example: xinglin token --role system --hours 8")
