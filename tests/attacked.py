@@ -108,8 +108,28 @@ def response(id: str, who: str) -> dict[str, Any]:
     }
 
 
+def practitioner(id: str) -> dict[str, Any]:
+    licence = {
+        "identifier": [{"value": f"licence-{id}"}],
+        "code": {"text": "licence"},
+        "period": {"start": "2020-01-01"},
+    }
+    return {"resourceType": "Practitioner", "id": id, "name": [{"family": id}], "qualification": [licence]}
+
+
+def post(id: str, who: str, institution: str, **more: Any) -> dict[str, Any]:
+    return {
+        "resourceType": "PractitionerRole",
+        "id": id,
+        "practitioner": ref(f"Practitioner/{who}"),
+        "organization": ref(f"Organization/{institution}"),
+        **more,
+    }
+
+
 def directory() -> list[dict[str, Any]]:
-    practitioners = [{"resourceType": "Practitioner", "id": id, "name": [{"family": id}]} for id in ("pa", "pa2", "pb")]
+    practitioners = [practitioner(id) for id in ("pa", "pa2", "pb")]
+    posts = [post("ra", "pa", "A"), post("ra2", "pa2", "A"), post("rb", "pb", "B")]
     organizations = [{"resourceType": "Organization", "id": id, "name": f"Hospital {id}"} for id in "AB"]
     questionnaire = {
         "resourceType": "Questionnaire",
@@ -118,7 +138,7 @@ def directory() -> list[dict[str, Any]]:
         "status": "active",
         "title": "Sleep",
     }
-    return [*practitioners, *organizations, questionnaire]
+    return [*practitioners, *posts, *organizations, questionnaire]
 
 
 def held_by_a() -> list[dict[str, Any]]:
@@ -250,7 +270,7 @@ async def _fill(county: County) -> None:
         rows = [(key_of("Patient", id), id, "anna") for id in ("a1", "b1")]
         await connection.executemany("INSERT INTO person_link (patient, patient_id, person) VALUES ($1, $2, $3)", rows)
     for one in directory():
-        await county.put("B" if one["id"] in ("B", "pb") else "A", one)
+        await county.put("B" if one["id"] in ("B", "pb", "rb") else "A", one)
     await county.put("A", *held_by_a())
     await county.put("B", *held_by_b())
 
