@@ -122,6 +122,7 @@ class Application:
     async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
         state = scope.setdefault("state", {})
         state["principal"] = state["session"] = None
+        state["acting"] = NOBODY.acting
         if scope["path"].startswith("/static/"):
             await self.pages(scope, receive, send)
             return
@@ -132,6 +133,7 @@ class Application:
             await response(scope, receive, send)
             return
         state["principal"], state["session"] = caller.principal, caller.session
+        state["acting"] = caller.acting
         clearing = self._cleared_cookie() if caller.forget_cookie else []
         # Starlette raises what it has answered already, for servers that print it; ours has logged it without values
         with suppress(Exception):
