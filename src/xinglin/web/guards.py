@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from xinglin.access.policy import check_standing
 from xinglin.access.principal import Principal, Role
 from xinglin.access.records import House, Records
 from xinglin.kernel.errors import NotFound
@@ -42,11 +43,26 @@ def signed_in(*roles: Role) -> Callable[[Page], Page]:
             request.state.directory = await directory(request)
             if roles and request.state.principal.role not in roles:
                 raise NotFound("There is no such page.", remedy="Go back, or start from home.")
-            return await endpoint(request)
+            return _out_of_post(request) or await endpoint(request)
 
         return guarded
 
     return guard
+
+
+POSTLESS: Final = ("/desk/acting", "/desk/settings", "/desk/security")
+"""Where staff go who have not chosen a post, hold none, or whose licence has ended: their own account."""
+
+
+def _out_of_post(request: Request) -> Response | None:
+    """To the choice of a post, where there are several; a refusal that says what is missing, where there is none."""
+    who, path = principal(request), request.url.path
+    if who.role is Role.PATIENT or path.startswith(POSTLESS):
+        return None
+    if request.state.acting.must_choose:
+        return see_other("/desk/acting?" + urlencode({"next": path if request.method == "GET" else "/desk"}))
+    check_standing(who)
+    return None
 
 
 def _to_sign_in(request: Request) -> Response:
