@@ -6,8 +6,10 @@ from typing import Final
 
 from starlette.requests import Request
 
+from xinglin.access.identity.acting import today
+from xinglin.access.identity.guardians import Ward
 from xinglin.access.principal import Principal, Role
-from xinglin.ui.i18n import N_, _
+from xinglin.ui.i18n import N_, _, ngettext
 from xinglin.ui.parts import NavItem, Shell
 from xinglin.web.directory import EMPTY
 
@@ -36,6 +38,7 @@ NAVIGATION: Final[dict[Role, tuple[tuple[str, str, str], ...]]] = {
     ),
     Role.MANAGER: (
         ("/desk/institution", N_("Institution"), "hospital"),
+        ("/desk/institution/policy", N_("Who may do what"), "shield"),
         ("/desk/settings", N_("Settings"), "settings"),
     ),
 }
@@ -67,12 +70,37 @@ def shell(request: Request, current: str = "") -> Shell:
         home=home_of(principal.role),
         account=principal.name,
         account_note=_note(request, principal),
+        switch=_switch(request, principal),
         sign_out="/sign-out",
     )
 
 
 def _note(request: Request, principal: Principal) -> str:
+    """What somebody acts as: the specialty and institution of their post, or the name of the one they act for."""
+    acting = request.state.acting
+    if acting.ward is not None:
+        return _acting_note(acting.ward)
     if principal.institution is None:
         return ""
     known = getattr(request.state, "directory", EMPTY)
-    return str(known.name(principal.institution))
+    place = str(known.name(principal.institution))
+    post = acting.standing.post
+    return f"{post.specialty_text} · {place}" if post and post.specialty_text else place
+
+
+def _acting_note(ward: Ward) -> str:
+    return _("for %(name)s") % {"name": ward.name}
+
+
+def _switch(request: Request, principal: Principal) -> tuple[str, str]:
+    """The way to act as or for somebody else, where there is a choice; a licence that ends soon is told there."""
+    acting = request.state.acting
+    if acting.ward is not None:
+        return "/me/acting", _("Change")
+    if acting.standing.warn:
+        days = (acting.standing.licence_ends - today()).days
+        text = ngettext("Your licence ends in %(count)s day", "Your licence ends in %(count)s days", days)
+        return "/desk/acting", text % {"count": days}
+    if len(acting.standing.posts) > 1:
+        return "/desk/acting", _("Change")
+    return "", ""
