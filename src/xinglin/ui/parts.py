@@ -36,6 +36,7 @@ class Shell:
     account_note: str = ""
     sign_out: str = ""
     help: str = ""
+    switch: tuple[str, str] = ("", "")  # address and words of the way to act as somebody else
 
 
 @dataclass(frozen=True, slots=True)
