@@ -71,6 +71,8 @@ def _tiles() -> list[Tile]:
         Tile("/me/sharing", _("Who may see my record"), "shield"),
         Tile("/me/access", _("Who looked at my record"), "eye"),
         Tile("/me/print", _("Summary to print"), "print"),
+        Tile("/me/elsewhere", _("Records elsewhere"), "hospital", _("See what other institutions hold of you")),
+        Tile("/me/acting", _("Act for somebody"), "person"),
         Tile("/me/settings", _("Settings"), "settings"),
     ]
 
