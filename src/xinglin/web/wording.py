@@ -20,6 +20,12 @@ INTERACTIONS: Final = {
     "delete": N_("Deleted"),
     "transaction": N_("Added or changed several entries"),
     "break-glass": N_("Opened everything in an emergency"),
+    "identity-checked": N_("Checked the identity of an account's holder"),
+    "proof-ended": N_("Ended that an account shows this record"),
+    "guardian-appointed": N_("Entered a guardian"),
+    "guardian-asked": N_("Let somebody act for them"),
+    "guardian-ended": N_("Ended that somebody acts for them"),
+    "policy-test": N_("Tested who may do what"),
 }
 PURPOSES: Final = {
     "TREAT": N_("Treatment"),
