@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any, Final
 from urllib.parse import quote
 
 from xinglin.access import audit
-from xinglin.access.categories import CATEGORY_MASK, Category, categories, labels
-from xinglin.access.consent import ANY_CUSTODIAN, LABELS, Grant, linked_people, provision, store_grants
+from xinglin.access.categories import Category, categories, labels
+from xinglin.access.consent import actor, provision
+from xinglin.access.grants import ANY_CUSTODIAN, HIGH, PERSON, Grant, linked_people, rank, store_grants
+from xinglin.access.oversight import ends_at, reasons, refuse_repeated_misuse, review_task, rules
 from xinglin.access.policy import own_keys
-from xinglin.access.principal import NODE, Purpose, Role
+from xinglin.access.principal import NODE, Principal, Purpose, Role
+from xinglin.access.provisions import ALL_CATEGORIES, LABELS
+from xinglin.access.purposes import closable_at_home
 from xinglin.access.records import Records
 from xinglin.core.rest.gate import Write
 from xinglin.core.schema.decode import parse
@@ -25,15 +29,12 @@ from xinglin.core.store.rows import Stored
 from xinglin.kernel import clock
 from xinglin.kernel.errors import Forbidden, Invalid, NotFound
 
-EMERGENCY_HOURS: Final = 1
 CONSENT_REQUEST: Final = "https://xinglin.example/fhir/CodeSystem/task|consent-request"
 EMERGENCY_NOTICE: Final = "https://xinglin.example/fhir/CodeSystem/notice|emergency-access"
-EMERGENCY_REASONS: Final[dict[str, tuple[str, str]]] = {
-    "unconscious": ("患者昏迷或无法表达", "The patient is unconscious or cannot speak"),
-    "life-threat": ("生命垂危，来不及取得同意", "Life is at risk and there is no time to ask"),
-    "poisoning": ("疑似中毒或药物反应", "Suspected poisoning or drug reaction"),
-    "other": ("其他紧急情形（须写明）", "Another emergency (say which)"),
-}
+EMERGENCY_REASONS: Final = reasons()
+OPT_OUT: Final = ("HRESCH", "PUBHLTH")
+"""Purposes that the opt-out of secondary use closes (data/purposes.json: beyond individual care)."""
+ACT_REASON: Final = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,10 @@ class Sharing:
 
 
 async def linked(records: Records, patient_id: str) -> list[Linked]:
-    """All Patient resources of the same person, this one first. NotFound where the asker may see none of them."""
+    """The Patient resources of the same person, this one first. NotFound where the asker may see none of them.
+
+    One that the asker may not see has no id here: it says no more than which institution knows the person.
+    """
     async with records.house.database.connection() as connection:
         keys = await linked_people(connection, key_of("Patient", patient_id))
         rows = await connection.fetch(
@@ -83,7 +87,10 @@ async def linked(records: Records, patient_id: str) -> list[Linked]:
             keys,
         )
     seen = {stored.id for stored in await records.visible_of("Patient", [row["id"] for row in rows])}
-    found = [Linked(row["id"], row["custodian"] or "", _name(row["body"]), row["id"] in seen) for row in rows]
+    found = [
+        Linked(row["id"] if row["id"] in seen else "", row["custodian"] or "", _name(row["body"]), row["id"] in seen)
+        for row in rows
+    ]
     if not any(entry.visible for entry in found):
         raise NotFound(f"There is no Patient/{patient_id}.", remedy="Check the id.")
     return sorted(found, key=lambda entry: (entry.patient != patient_id, entry.custodian))
@@ -108,22 +115,25 @@ async def elsewhere(records: Records, patient_id: str, known: Sequence[Linked] =
 
 
 async def _opened(records: Records, patient_id: str, custodian: str) -> tuple[Category, ...]:
+    """Categories, and sensitive labels, that are open as a whole; single types, codes or resources are not counted."""
     principal, now = records.principal, clock.micros(clock.now())
-    grantees = [
-        key_of("Organization", principal.institution or ""),
-        key_of("Practitioner", principal.practitioner or ""),
-    ]
+    acting = key_of("Organization", principal.institution or "")
     async with records.house.database.connection() as connection:
-        bits = await connection.fetchval(
-            "SELECT bit_or(category) FROM access_grant WHERE person = ANY($1::bigint[]) AND grantee = ANY($2::bigint[])"
-            " AND custodian IN ($3, 0) AND starts <= $4 AND ends > $4 AND $5 = ANY(purposes)",
+        rows = await connection.fetch(
+            "SELECT permit, category, bearing FROM access_grant WHERE person = ANY($1::bigint[])"
+            " AND grantee = ANY($2::bigint[]) AND custodian IN ($3, 0) AND starts <= $4 AND ends > $4"
+            " AND $5 = ANY(purposes) AND role IN ('', $6) AND acting IN (0, $7) AND (NOT permit OR types IS NULL)"
+            " AND (NOT permit OR resources IS NULL) ORDER BY rank DESC, permit",
             await linked_people(connection, key_of("Patient", patient_id)),
-            grantees,
-            key_of("Organization", custodian),
-            now,
-            principal.purpose.value,
+            [0, acting, key_of("Practitioner", principal.practitioner or "")],
+            *(key_of("Organization", custodian), now, principal.purpose.value, principal.role.value, acting),
         )
-    return tuple(category for category in (*categories(), *labels()) if category.bit & (bits or 0))
+
+    def first(entry: Category) -> bool:
+        own = entry.bit & LABELS  # a label is open where a grant names it; a category, where none narrows it
+        return next((bool(r["permit"]) for r in rows if r["category"] & entry.bit and r["bearing"] == own), False)
+
+    return tuple(entry for entry in (*categories(), *labels()) if first(entry))
 
 
 # consent --------------------------------------------------------------------------------------------------------
@@ -137,8 +147,36 @@ async def permit(
     category_codes: Sequence[str],
     label_codes: Sequence[str] = (),
     until: date | None = None,
+    answering: Sequence[Write] = (),
 ) -> Stored:
-    """The person opens what one institution holds to another. Takes effect with its commit."""
+    """The person opens what one institution holds to another. Takes effect with its commit.
+
+    Sensitive labels become a Consent of their own (PIPL art. 29), in the same transaction; so does what `answering`
+    writes: a request that is allowed is answered, or neither happens. Returns the first Consent.
+    """
+    consents = await permits(
+        records,
+        custodian=custodian,
+        grantee=grantee,
+        category_codes=category_codes,
+        label_codes=label_codes,
+        until=until,
+    )
+    outcomes = await records.write([*consents, *answering])
+    assert outcomes[0].stored is not None
+    return outcomes[0].stored
+
+
+async def permits(
+    records: Records,
+    *,
+    custodian: str,
+    grantee: str,
+    category_codes: Sequence[str],
+    label_codes: Sequence[str] = (),
+    until: date | None = None,
+) -> list[Write]:
+    """The writes that `permit` makes, for a preview of what they would open. Raises what it raises."""
     patient = await _own_patient_at(records, custodian)
     _check_codes(category_codes, categories())
     _check_codes(label_codes, labels())
@@ -147,18 +185,60 @@ async def permit(
     today = clock.now()
     if until is not None and until < today.date():
         raise Invalid("The last day lies in the past.", code="value", expression="until", remedy="Choose a later day.")
-    body = provision(
-        custodian=custodian,
-        grantee=grantee,
-        category_codes=category_codes,
-        label_codes=label_codes,
-        start=clock.instant(clock.micros(today)),
-        end=until.isoformat() if until else None,
-    )
-    return await _written(records, _consent(patient, body, clock.instant(clock.micros(today))))
+    now, end = clock.instant(clock.micros(today)), until.isoformat() if until else None
+    bodies = [
+        provision(
+            custodian=custodian, grantee=grantee, category_codes=category_codes, label_codes=chosen, start=now, end=end
+        )
+        for chosen in (((), label_codes) if label_codes else ((),))
+    ]
+    return [Write("POST", "Consent", resource=_consent(patient, body, now)) for body in bodies]
 
 
-def _consent(patient: str, body: dict[str, Any], at: str) -> dict[str, Any]:
+async def close(records: Records, *, custodian: str, practitioner: str = "", role: str = "") -> Stored:
+    """The person closes what one institution holds to one of its people, or to a desk (data/restrictions.json)."""
+    if bool(practitioner) == bool(role) or (role and role not in closable_at_home()):
+        raise Invalid("Choose a person, or a desk that may be closed.", code="value", expression="who")
+    patient, now = await _own_patient_at(records, custodian), clock.instant(clock.micros(clock.now()))
+    if practitioner:
+        await records.read("Practitioner", practitioner)
+    named = f"Practitioner/{practitioner}" if practitioner else f"Organization/{custodian}"
+    body = {
+        "type": "deny",
+        "period": {"start": now},
+        "actor": [actor("CST", f"Organization/{custodian}"), actor("IRCP", named, role)],
+    }
+    return await _written(records, _consent(patient, body, now, "OPTOUT"))
+
+
+async def opted_out(records: Records) -> list[str]:
+    """Ids of the Consents by which the person refuses all use beyond their own care; empty: they do not."""
+    found = await records.search("Consent", "status=active&_count=200")
+    return [stored.id for stored in found.matches if is_opt_out(parse(stored.body))]
+
+
+def is_opt_out(consent: dict[str, Any]) -> bool:
+    """Whether a Consent refuses use beyond care to everybody."""
+    body = consent.get("provision", {})
+    purposes = {coding.get("code") for coding in body.get("purpose", ())}
+    limits = {"actor", "class", "code", "data", "dataPeriod", "securityLabel"} & body.keys()
+    return body.get("type") == "deny" and purposes >= set(OPT_OUT) and not limits
+
+
+async def opt_out(records: Records, *, refuse: bool) -> None:
+    """Set, or take back, the refusal of every use beyond one's own care. Set once, it holds everywhere."""
+    if records.principal.role is not Role.PATIENT:
+        raise Forbidden("Only the person decides about the use of their record.")
+    standing = await opted_out(records)
+    if refuse and not standing:
+        now = clock.instant(clock.micros(clock.now()))
+        body = {"type": "deny", "purpose": [{"system": ACT_REASON, "code": code} for code in OPT_OUT]}
+        await _written(records, _consent(records.principal.patients[0], body, now, "OPTOUT"))
+    if not refuse and standing:
+        await records.write([await _withdrawal(records, id) for id in standing])
+
+
+def _consent(patient: str, body: dict[str, Any], at: str, policy: str = "OPTIN") -> dict[str, Any]:
     def coding(system: str, code: str) -> dict[str, Any]:
         return {"coding": [{"system": system, "code": code}]}
 
@@ -169,7 +249,7 @@ def _consent(patient: str, body: dict[str, Any], at: str) -> dict[str, Any]:
         "category": [coding("http://loinc.org", "59284-0")],
         "patient": {"reference": f"Patient/{patient}"},
         "dateTime": at,
-        "policyRule": coding("http://terminology.hl7.org/CodeSystem/v3-ActCode", "OPTIN"),
+        "policyRule": coding("http://terminology.hl7.org/CodeSystem/v3-ActCode", policy),
         "provision": body,
     }
 
@@ -196,12 +276,15 @@ async def _own_patient_at(records: Records, custodian: str) -> str:
 
 async def withdraw(records: Records, consent_id: str) -> Stored:
     """The person takes a consent back: from the commit on, no statement finds its grants."""
-    stored = await records.read("Consent", consent_id)
-    consent = parse(stored.body)
-    consent["status"] = "inactive"
-    outcome = await records.write([Write("PUT", "Consent", consent_id, consent, if_match=stored.version)])
+    outcome = await records.write([await _withdrawal(records, consent_id)])
     assert outcome[0].stored is not None
     return outcome[0].stored
+
+
+async def _withdrawal(records: Records, consent_id: str) -> Write:
+    stored = await records.read("Consent", consent_id)
+    consent = parse(stored.body) | {"status": "inactive"}
+    return Write("PUT", "Consent", consent_id, consent, if_match=stored.version)
 
 
 async def sharings(records: Records) -> list[Sharing]:
@@ -227,9 +310,9 @@ def _sharing(consent: dict[str, Any]) -> Sharing:
 
 
 def _actor(body: dict[str, Any], role: str) -> str:
-    for actor in body.get("actor", ()):
-        if any(coding.get("code") == role for coding in actor.get("role", {}).get("coding", ())):
-            return str(actor.get("reference", {}).get("reference", "")).removeprefix("Organization/")
+    for named in body.get("actor", ()):
+        if any(coding.get("code") == role for coding in named.get("role", {}).get("coding", ())):
+            return str(named.get("reference", {}).get("reference", "")).removeprefix("Organization/")
     return ""
 
 
@@ -273,10 +356,11 @@ async def _broken(records: Records, patient_id: str, reason: str, words: str) ->
         raise Forbidden("Emergency access is for clinicians who act for an institution.")
     if reason not in EMERGENCY_REASONS:
         raise Invalid("Choose a reason from the list.", code="required", expression="reason")
-    if len(words.strip()) < 5:
+    if len(words.strip()) < rules()["words"]:
         raise Invalid("Say in a sentence what happened.", code="required", expression="words")
+    await refuse_repeated_misuse(records)
     key, starts = key_of("Patient", patient_id), clock.now()
-    ends = starts + timedelta(hours=EMERGENCY_HOURS)
+    ends = ends_at(starts)
     access = audit.Access(
         principal.for_purpose(Purpose.EMERGENCY),
         "break-glass",
@@ -284,27 +368,35 @@ async def _broken(records: Records, patient_id: str, reason: str, words: str) ->
         (key,),
         why=f"{reason}: {words}",
     )
-    grant = Grant(
-        key_of("Practitioner", principal.practitioner),
-        ANY_CUSTODIAN,
-        CATEGORY_MASK | LABELS,
-        (Purpose.TREATMENT.value, Purpose.EMERGENCY.value),
-        clock.micros(starts),
-        clock.micros(ends),
-    )
     async with records.house.database.transaction() as connection:
         known = await connection.fetchval("SELECT id FROM resource WHERE key = $1 AND NOT deleted", key)
         if known is None:
             raise NotFound(f"There is no Patient/{patient_id}.", remedy="Check the id.")
         source = hash64(f"emergency {principal.login} {patient_id} {clock.micros(starts)}")
+        grant = _emergency(principal, starts, ends)
         await store_grants(connection, source, await linked_people(connection, key), [grant])
         await audit.record(connection, [access])
         await _tell(records, connection, patient_id, reason, words, ends)
     return ends
 
 
+def _emergency(principal: Principal, starts: datetime, ends: datetime) -> Grant:
+    """Everything, to one clinician acting for one institution. It goes before all that a consent says."""
+    return Grant(
+        key_of("Practitioner", principal.practitioner or ""),
+        ANY_CUSTODIAN,
+        ALL_CATEGORIES | HIGH,
+        (Purpose.TREATMENT.value, Purpose.EMERGENCY.value),
+        clock.micros(starts),
+        clock.micros(ends),
+        rank=rank(True, PERSON, 0, False, False, 0),
+        acting=key_of("Organization", principal.institution or ""),
+    )
+
+
 async def _tell(records: Records, connection: Any, patient_id: str, reason: str, words: str, ends: datetime) -> None:
-    """A Communication to the person, in the same transaction: an emergency that is not told does not happen."""
+    """A Communication to the person and a Task for the privacy officer, in the same transaction: an emergency that is
+    not told, or that nobody will look at, does not happen."""
     system, _, code = EMERGENCY_NOTICE.partition("|")
     principal = records.principal
     notice = {
@@ -319,7 +411,9 @@ async def _tell(records: Records, connection: Any, patient_id: str, reason: str,
         "payload": [{"contentString": f"{principal.name} · {clock.instant(clock.micros(ends))}"}],
     }
     node = Records(records.house, NODE)
-    await node.write_within(connection, [Write("POST", "Communication", resource=notice)], principal.institution)
+    told = Write("POST", "Communication", resource=notice, full_url="urn:uuid:notice")
+    task = review_task(principal, patient_id, "urn:uuid:notice", reason, words)
+    await node.write_within(connection, [told, Write("POST", "Task", resource=task)], principal.institution)
 
 
 async def emergency_until(records: Records, patient_id: str) -> datetime | None:
