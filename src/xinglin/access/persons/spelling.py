@@ -18,6 +18,9 @@ from typing import Any, Final
 import orjson
 
 MOST_READINGS: Final = 4  # spellings kept of one name
+MOST_NAMES: Final = 50  # of one Patient; what is beyond is stored and searched, but nobody is found by its spellings
+MOST_GIVEN: Final = 20
+LONGEST_PART: Final = 100  # characters
 Reading = tuple[tuple[str, ...], tuple[str, ...]]
 """Syllables of surname and given name."""
 _TONE_MARKS: Final = {"\u0304": "1", "\u0301": "2", "\u030c": "3", "\u0300": "4"}
@@ -78,20 +81,23 @@ def split_han(text: str) -> tuple[str, str]:
 
 
 def names_of(patient: dict[str, Any]) -> tuple[Name, ...]:
-    """The names of a Patient, each once, in its order."""
-    return tuple(dict.fromkeys(name for entry in patient.get("name", ()) if (name := _name(entry)) is not None))
+    """The names of a Patient, each once, in its order: no more and no longer than people's names are."""
+    entries = patient.get("name", ())[:MOST_NAMES]
+    return tuple(dict.fromkeys(name for entry in entries if (name := _name(entry)) is not None))
 
 
 def _name(entry: dict[str, Any]) -> Name | None:
-    family, given = entry.get("family", ""), [part for part in entry.get("given", ()) if part]
-    text = "".join((family, *given)) or entry.get("text", "")
+    family = entry.get("family", "")[:LONGEST_PART]
+    given = [part[:LONGEST_PART] for part in entry.get("given", ())[:MOST_GIVEN] if part]
+    whole = entry.get("text", "")[:LONGEST_PART]
+    text = "".join((family, *given)) or whole
     if is_han(text):
         surname, rest = (fold_han(family), fold_han("".join(given))) if family else split_han(fold_han(text))
         return Name(surname, (rest,) if rest else (), True)
     if family:
         words = [folded for part in given for word in part.split() if (folded := fold_latin(word))]
         return Name(fold_latin(family), tuple(words), False)
-    words = [folded for word in entry.get("text", "").replace(",", " ").split() if (folded := fold_latin(word))]
+    words = [folded for word in whole.replace(",", " ").split() if (folded := fold_latin(word))]
     return Name(words[-1], tuple(words[:-1]), False) if words else None
 
 

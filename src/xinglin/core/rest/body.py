@@ -15,7 +15,7 @@ from xinglin.kernel.errors import Invalid, Problem, TooLarge
 
 IDLE_SECONDS: Final = 15
 WHOLE_SECONDS: Final = 300
-MOST_FORM_BYTES: Final = 1 << 20
+MOST_FORM_BYTES: Final = 1 << 18
 FORM: Final = frozenset({"application/x-www-form-urlencoded"})
 
 

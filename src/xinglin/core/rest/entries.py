@@ -21,6 +21,8 @@ METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 BREATH: Final = 64  # entries between two chances for the other requests of this process
 MOST_ENTRIES: Final = 20_000
 MOST_VALUES: Final = 1_000_000  # of all entries together
+MOST_READS: Final = 1000  # reads, searches and operations of a Bundle: each costs what it costs alone
+LONGEST_PATH: Final = 2000
 _PLACE: Final = re.compile(r" - at `\$(.*?)`$")
 
 
@@ -99,7 +101,14 @@ def posted_bundle(raw: bytes) -> PostedBundle:
         )
     if len(bundle.entry) > MOST_ENTRIES:
         raise TooLarge(f"The Bundle has more than {MOST_ENTRIES} entries.", remedy="Send it in parts.")
+    reads = sum(1 for entry in bundle.entry if entry.request is not None and _asks(entry.request))
+    if reads > MOST_READS:
+        raise TooLarge(f"The Bundle has more than {MOST_READS} reads and searches.", remedy="Send it in parts.")
     return bundle
+
+
+def _asks(request: _Request) -> bool:
+    return request.method in ("GET", "HEAD") or "$" in request.url or "_search" in request.url
 
 
 def _misshapen(raw: bytes, message: str) -> Problem:
@@ -132,6 +141,8 @@ def entry_call(outer: Call, bundle: PostedBundle, number: int) -> Entry:
 
 def _address(base: str, url: str) -> tuple[tuple[str, ...], str]:
     """Segments and query of an entry's URL, relative or below our own base; never another server's."""
+    if len(url.partition("?")[0]) > LONGEST_PATH:
+        raise Invalid(f"The address {shortened(url)!r} is too long.", code="too-long", remedy="Write Type/id.")
     relative = url.removeprefix(base + "/") if url.startswith(base + "/") else url
     if "://" in relative.partition("?")[0] or relative.startswith(("urn:", "//")):
         raise Invalid(

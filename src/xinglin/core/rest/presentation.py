@@ -19,6 +19,7 @@ from xinglin.core.schema.definitions import Element, TypeDef, type_def
 from xinglin.kernel.errors import Invalid
 
 OWN_PARAMETERS: Final = frozenset({"_format", "_pretty", "_summary", "_elements"})
+MOST_ELEMENTS: Final = 200
 SUMMARIES: Final = ("true", "text", "data", "count", "false")
 SUBSETTED: Final = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
 _ALWAYS: Final = frozenset({"resourceType", "id", "meta"})
@@ -60,8 +61,10 @@ def presentation(query: str) -> tuple[Presentation, str]:
     rest: list[str] = []
     for part in query.split("&"):
         name, _, value = part.partition("=")
-        if unquote_plus(name) in OWN_PARAMETERS:
-            own[unquote_plus(name)] = unquote_plus(value)
+        if "%" in name or "+" in name:
+            name = unquote_plus(name)
+        if name in OWN_PARAMETERS:
+            own[name] = unquote_plus(value)
         elif part:
             rest.append(part)
     return (_read(own) if own else PLAIN), "&".join(rest)
@@ -75,6 +78,8 @@ def _read(own: Mapping[str, str]) -> Presentation:
     if pretty not in ("true", "false"):
         raise Invalid(f"_pretty={pretty[:40]} is not known.", remedy="Use true or false.")
     elements = tuple(name.strip() for name in own.get("_elements", "").split(",") if name.strip())
+    if len(elements) > MOST_ELEMENTS:
+        raise Invalid(f"_elements names more than {MOST_ELEMENTS} elements.", remedy="Leave it out to have them all.")
     if summary not in (None, "false") and elements:
         raise Invalid("_summary and _elements cannot be asked for together.", remedy="Leave one of them out.")
     return Presentation(own.get("_format"), pretty == "true", summary, elements)

@@ -14,6 +14,7 @@ from xinglin.core.rest.body import json_body
 from xinglin.core.rest.exchange import Answer, Call
 from xinglin.core.rest.presentation import OWN_PARAMETERS
 from xinglin.core.schema import decode
+from xinglin.core.schema.json_text import too_many_values
 from xinglin.kernel.errors import Invalid, Problem
 
 MODES = ("create", "update", "delete", "profile")
@@ -77,6 +78,8 @@ async def _what(call: Call) -> tuple[bytes, dict[str, str]]:
 
 def _envelope(raw: bytes) -> _Envelope | None:
     """The Parameters around the resource, or None when the body is the resource itself, or broken JSON."""
+    if too_many_values(raw):
+        return None
     try:
         envelope = msgspec.json.decode(raw, type=_Envelope)
     except (msgspec.MsgspecError, RecursionError):

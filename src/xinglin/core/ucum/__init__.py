@@ -16,6 +16,7 @@ from fractions import Fraction
 from functools import cache, lru_cache
 from importlib.resources import files
 
+MOST_BITS = 10_000  # of a factor
 MAX_UNIT = 200
 """Characters of a unit; and no exponent may pass two digits."""
 
@@ -179,6 +180,7 @@ def _defined(symbol: str) -> Unit:
 def _raised(unit: Unit, power: int) -> Unit:
     if unit.factor == 0 or power == 0:
         return Unit(Fraction(1), ())
+    _refuse_large(unit.factor, abs(power))
     return Unit(unit.factor**power, tuple((name, count * power) for name, count in unit.dimensions))
 
 
@@ -188,9 +190,14 @@ def _times(left: Unit, right: Unit, sign: int) -> Unit:
         powers[name] = powers.get(name, 0) + sign * count
     dimensions = tuple(sorted((name, count) for name, count in powers.items() if count))
     factor = left.factor * right.factor if sign > 0 else left.factor / right.factor
-    if factor.numerator.bit_length() + factor.denominator.bit_length() > 10_000:
-        raise _Unknown("too large")
+    _refuse_large(factor, 1)
     return Unit(factor, dimensions)
+
+
+def _refuse_large(factor: Fraction, power: int) -> None:
+    """A factor beyond all measure is no unit, and its digits would fill the memory."""
+    if (factor.numerator.bit_length() + factor.denominator.bit_length()) * power > MOST_BITS:
+        raise _Unknown("too large")
 
 
 @cache
