@@ -235,7 +235,7 @@ async def test_an_adult_lets_somebody_read_a_part_until_a_day(place: Place) -> N
     await mother.get("/me/acting")
     await elder.get("/me/acting/ask")
     until = (clock.now().date() + timedelta(days=30)).isoformat()
-    asked = {"login": "mother", "categories": ["immunizations"], "until": until}
+    asked = {"login": "mother", "categories": ["allergies"], "until": until}
     await elder.post("/me/acting/ask", 422, **asked, code="1234 5678")
     await elder.post("/me/acting/ask", **asked, code=await mother.code("guardian"))
     number = re.search(r'name="guardianship" value="(\d+)"', await mother.get("/me/acting"))

@@ -290,7 +290,7 @@ async def _insert(
 
 
 def _related(ward: str, account: Any, relation: str, now: datetime, last: date) -> dict[str, Any]:
-    relationship = [{"coding": [{"system": ROLE_CODES, "code": relation, "display": RELATIONS[relation]}]}]
+    coding = {"system": ROLE_CODES, "code": relation, "display": RELATIONS.get(relation, "")}
     return {
         "resourceType": "RelatedPerson",
         "active": True,
@@ -298,7 +298,7 @@ def _related(ward: str, account: Any, relation: str, now: datetime, last: date) 
         "identifier": [{"system": ACCOUNT_SYSTEM, "value": account["login"]}],
         "name": [{"text": account["name_zh"]}],
         "period": {"start": now.astimezone(values._zone).date().isoformat(), "end": last.isoformat()},
-        **({"relationship": relationship} if relation else {}),
+        **({"relationship": [{"coding": [coding]}]} if relation else {}),
     }
 
 
