@@ -28,6 +28,7 @@ from xinglin.kernel.config import Settings
 from xinglin.kernel.database import with_database
 
 PASSWORD = "four words of ours"
+OWN = "five words that are mine"
 BASE = "http://127.0.0.1:8080"
 PERSON = "hx-p000007"  # 李世良, the demo's `patient`: known to hx-hospital and tc-hospital
 OTHER = "hx-p000002"
@@ -400,17 +401,21 @@ async def test_a_manager_adds_a_user_who_signs_in_until_disabled(hospital: Hospi
     assert password
     assert password[0] not in await manager.get("/desk/institution/users")
     doctor = await hospital.sign_in("new.doctor", password[0])
+    await doctor.get("/desk", 303)  # a password that somebody else knows opens the choice of another, and no more
+    await doctor.get("/sign-in/password")
+    await doctor.post("/sign-in/password", 422, new=password[0], again=password[0])
+    await doctor.post("/sign-in/password", new=OWN, again=OWN)
     await doctor.get(f"/desk/people/{PERSON}")
     taken = await manager.post("/desk/institution/users/add", 422, **given, practitioner="hx-s02")
     assert "taken" in taken.text
     await manager.post("/desk/institution/users/new.doctor/disable")
     await doctor.get("/desk", 303)
-    await hospital.sign_in("new.doctor", password[0], status=422)
+    await hospital.sign_in("new.doctor", OWN, status=422)
     await manager.post("/desk/institution/users/new.doctor/enable")
     renewed = await manager.post("/desk/institution/users/new.doctor/password", 200)
     again = re.search(r"\b[a-z2-9]{4}(?:-[a-z2-9]{4}){3}\b", renewed.text)
     assert again and again[0] != password[0]
-    await hospital.sign_in("new.doctor", password[0], status=422)
+    await hospital.sign_in("new.doctor", OWN, status=422)
     await hospital.sign_in("new.doctor", again[0])
 
 
@@ -418,7 +423,8 @@ async def test_a_manager_reaches_only_the_institutions_own_users(hospital: Hospi
     await accounts.create(hospital.house.database, "stranger", PASSWORD, Role.CLERK, institution="tc-hospital")
     manager = await hospital.sign_in("manager")
     assert "stranger" not in await manager.get("/desk/institution/users")
-    for login, act in (("stranger", "disable"), ("patient", "password"), ("manager", "disable"), ("clerk", "delete")):
+    nobodys = (("stranger", "disable"), ("patient", "password"), ("clerk", "delete"))
+    for login, act in (*nobodys, ("manager", "disable"), ("manager", "password")):
         await manager.get(f"/desk/institution/users/{login}/{act}", 404)
         await manager.post(f"/desk/institution/users/{login}/{act}", 404)
     refused = await manager.post("/desk/institution/users/add", 422, login="root", role="system", name_zh="x")
