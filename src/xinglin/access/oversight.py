@@ -257,3 +257,13 @@ def _code(concept: dict[str, Any] | None) -> str:
 def ends_at(starts: datetime) -> datetime:
     """When an emergency access that starts now ends."""
     return starts + timedelta(hours=rules()["hours"])
+
+
+def concerns(person: int, case: Judgement) -> bool:
+    """Whether a line of the log is about the person of a case."""
+    return person == key_of("Patient", case.patient)
+
+
+def micros_of(instant: str) -> int:
+    """A FHIR instant in microseconds since 1970."""
+    return clock.micros(datetime.fromisoformat(instant))

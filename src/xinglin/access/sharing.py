@@ -20,7 +20,7 @@ from xinglin.access.oversight import ends_at, reasons, refuse_repeated_misuse, r
 from xinglin.access.policy import own_keys
 from xinglin.access.principal import NODE, Principal, Purpose, Role
 from xinglin.access.provisions import ALL_CATEGORIES, LABELS
-from xinglin.access.purposes import closable_at_home
+from xinglin.access.purposes import closable_at_home, role_system
 from xinglin.access.records import Records
 from xinglin.core.rest.gate import Write
 from xinglin.core.schema.decode import parse
@@ -62,7 +62,10 @@ class Elsewhere:
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """A Consent as the consent page shows it: `grantee` may see what `custodian` holds of `categories`."""
+    """A Consent as the consent page shows it: `grantee` may see what `custodian` holds of `categories`.
+
+    kind: permit; close (then `practitioner`, or `role`, is who may not see it); opt-out. grantee: an institution.
+    """
 
     id: str
     custodian: str
@@ -72,6 +75,9 @@ class Sharing:
     start: str | None
     end: str | None
     active: bool
+    kind: str = "permit"
+    practitioner: str = ""
+    role: str = ""
 
 
 async def linked(records: Records, patient_id: str) -> list[Linked]:
@@ -305,14 +311,23 @@ def _sharing(consent: dict[str, Any]) -> Sharing:
         tuple(entry for entry in labels() if entry.code in codes),
         period.get("start"),
         period.get("end"),
-        consent["status"] == "active" and body.get("type", "permit") == "permit",
+        consent["status"] == "active",
+        "opt-out" if is_opt_out(consent) else "close" if body.get("type") == "deny" else "permit",
+        _actor(body, "IRCP", "Practitioner/"),
+        _role_named(body),
     )
 
 
-def _actor(body: dict[str, Any], role: str) -> str:
+def _role_named(body: dict[str, Any]) -> str:
+    codings = [coding for named in body.get("actor", ()) for coding in named.get("role", {}).get("coding", ())]
+    return next((str(one.get("code")) for one in codings if one.get("system") == role_system()), "")
+
+
+def _actor(body: dict[str, Any], role: str, kind: str = "Organization/") -> str:
     for named in body.get("actor", ()):
         if any(coding.get("code") == role for coding in named.get("role", {}).get("coding", ())):
-            return str(named.get("reference", {}).get("reference", "")).removeprefix("Organization/")
+            reference = str(named.get("reference", {}).get("reference", ""))
+            return reference.removeprefix(kind) if reference.startswith(kind) else ""
     return ""
 
 

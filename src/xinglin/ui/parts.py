@@ -128,6 +128,8 @@ class AuditLine:
     why: str = ""
     allowed: bool = True
     emergency: bool = False
+    href: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,11 +34,18 @@ NAVIGATION: Final[dict[Role, tuple[tuple[str, str, str], ...]]] = {
     Role.CLERK: (
         ("/desk/duplicates", N_("Duplicates"), "merge"),
         ("/desk", N_("Find a person"), "search"),
+        ("/desk/recovery", N_("Let in again"), "help"),
         ("/desk/settings", N_("Settings"), "settings"),
     ),
     Role.MANAGER: (
         ("/desk/institution", N_("Institution"), "hospital"),
         ("/desk/institution/policy", N_("Who may do what"), "shield"),
+        ("/desk/recovery", N_("Let in again"), "help"),
+        ("/desk/settings", N_("Settings"), "settings"),
+    ),
+    Role.PRIVACY: (
+        ("/desk/privacy", N_("Reviews"), "shield"),
+        ("/desk/privacy/log", N_("Access log"), "eye"),
         ("/desk/settings", N_("Settings"), "settings"),
     ),
 }
@@ -48,6 +55,7 @@ ROLES: Final = {
     Role.PHARMACIST: N_("Pharmacist"),
     Role.CLERK: N_("Registration clerk"),
     Role.MANAGER: N_("Manager"),
+    Role.PRIVACY: N_("Privacy officer"),
     Role.SYSTEM: N_("Program"),
 }
 

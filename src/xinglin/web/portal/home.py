@@ -94,7 +94,7 @@ async def notice_seen(request: Request) -> Response:
     gate = records(request)
     stored = await gate.read("Communication", request.path_params["notice"])
     subject = str(parse(stored.body).get("subject", {}).get("reference", "")).removeprefix("Patient/")
-    await notices.answer(gate, stored.reference, subject, "seen")
+    await gate.write([notices.answer_of(stored.reference, subject, "seen")])
     return see_other("/me?done=seen")
 
 
@@ -106,8 +106,12 @@ async def answer_request(request: Request) -> Response:
         return see_other("/me")
     gate = records(request)
     asked = await notices.request_of(gate, institutions(request), request.path_params["task"])
+    answer = notices.answer_of(f"Task/{asked.id}", asked.patient, form.value.answer)
     if form.value.answer == "allow":
-        codes = [category.code for category in USUAL]
-        await permit(gate, custodian=asked.custodian, grantee=asked.grantee, category_codes=codes, until=_until())
-    await notices.answer(gate, f"Task/{asked.id}", asked.patient, form.value.answer)
+        codes, holder, asker = [category.code for category in USUAL], asked.custodian, asked.grantee
+        await permit(
+            gate, custodian=holder, grantee=asker, category_codes=codes, until=_until(), answering=[answer]
+        )
+    else:
+        await gate.write([answer])
     return see_other("/me?done=allowed" if form.value.answer == "allow" else "/me?done=declined")

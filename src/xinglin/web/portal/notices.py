@@ -121,8 +121,8 @@ async def request_of(records: Records, directory: Directory, task_id: str) -> Re
     return _request(parse(stored.body), directory.named(stored.custodian)[0])
 
 
-async def answer(records: Records, about: str, patient: str, code: str) -> None:
-    """Write down that the person has seen, allowed or declined what `about` names."""
+def answer_of(about: str, patient: str, code: str) -> Write:
+    """That the person has seen, allowed or declined what `about` names, to be written."""
     communication = {
         "resourceType": "Communication",
         "status": "completed",
@@ -132,4 +132,4 @@ async def answer(records: Records, about: str, patient: str, code: str) -> None:
         "about": [{"reference": about}],
         "sent": clock.instant(clock.micros(clock.now())),
     }
-    await records.write([Write("POST", "Communication", resource=communication)])
+    return Write("POST", "Communication", resource=communication)

@@ -11,6 +11,7 @@ from xinglin.web.workspace import (
     institution,
     lists,
     opening,
+    privacy,
     record,
     results,
     timeline,
@@ -19,5 +20,5 @@ from xinglin.web.workspace import (
 
 
 def routes() -> list[BaseRoute]:
-    families = (find, opening, record, timeline, results, lists, duplicates, institution, users, access_log)
+    families = (find, opening, record, timeline, results, lists, duplicates, institution, users, access_log, privacy)
     return [route for family in families for route in family.routes()]

@@ -54,10 +54,12 @@ def routes() -> list[BaseRoute]:
     return [Route("/desk", find), Route("/desk/locate", locate, methods=["GET", "POST"])]
 
 
-@signed_in(Role.CLINICIAN, Role.PHARMACIST, Role.CLERK, Role.MANAGER)
+@signed_in(Role.CLINICIAN, Role.PHARMACIST, Role.CLERK, Role.MANAGER, Role.PRIVACY)
 async def find(request: Request) -> Response:
     if principal(request).role is Role.MANAGER:
         return see_other("/desk/institution")
+    if principal(request).role is Role.PRIVACY:
+        return see_other("/desk/privacy")
     asked = request.query_params.get("q", "").strip()[:200]
     found = people_found(await records(request).find(asked, MOST), institutions(request)) if asked else []
     return page(

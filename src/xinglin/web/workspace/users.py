@@ -28,7 +28,7 @@ LIST: Final = "web/templates/workspace/users.html"
 ADD: Final = "web/templates/workspace/user_add.html"
 SECRET: Final = "web/templates/workspace/user_password.html"  # noqa: S105  a template's path
 CONFIRM: Final = "web/templates/workspace/user_confirm.html"
-STAFF: Final = (Role.CLINICIAN, Role.PHARMACIST, Role.CLERK, Role.MANAGER)
+STAFF: Final = (Role.CLINICIAN, Role.PHARMACIST, Role.CLERK, Role.MANAGER, Role.PRIVACY)
 DONE: Final = {"disabled": N_("The user can no longer sign in"), "enabled": N_("The user can sign in again")}
 
 
