@@ -15,7 +15,7 @@ import asyncpg
 import typer
 from typer.core import TyperGroup
 
-from xinglin.cli import audit, backup, console, demo, doctor, fhirpath, load, migrate, person, serve, token, user
+from xinglin.cli import audit, backup, client, console, demo, doctor, fhirpath, load, migrate, person, serve, token, user
 from xinglin.kernel.database import DatabaseUnavailable
 from xinglin.kernel.errors import Problem
 
@@ -78,6 +78,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(user.app, name="user")
 app.add_typer(person.app, name="person")
 app.add_typer(backup.app, name="backup")
+app.add_typer(client.app, name="client")
 app.add_typer(token.app, name="token", epilog="Example: xinglin token --role system --hours 8")
 
 
