@@ -31,6 +31,7 @@ PLAIN_SCOPES: Final = frozenset(
 )
 MOST_REDIRECTS: Final = 10
 MOST_SCOPES: Final = 200
+_HOST: Final = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
 _PRIVATE_SCHEME: Final = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+:/[\x21-\x7e]*")  # RFC 8252 section 7.1
 _COLUMNS: Final = (
     "id, name, kind, jwks, jwks_uri, redirect_uris, launch_uri, scopes, institution, backend, state, created,"
@@ -165,7 +166,7 @@ def _is_web(uri: str) -> bool:
         parts.port  # noqa: B018  raises for a port that is none
     except ValueError:
         return False
-    if "@" in parts.netloc or not parts.hostname:
+    if not _HOST.fullmatch(parts.netloc):
         return False
     return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
 
