@@ -6,14 +6,16 @@ import asyncio
 import secrets
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Annotated, TypeVar
 
 import msgspec
 import typer
 
-from xinglin.access.identity import accounts, proof
-from xinglin.access.principal import Role
-from xinglin.kernel.config import load
+from xinglin.access.identity import accounts, leaving, proof
+from xinglin.access.principal import NODE, Role
+from xinglin.access.records import House, Records
+from xinglin.kernel.config import Settings, load
 from xinglin.kernel.database import Database, pending_migrations, serving
 from xinglin.kernel.errors import Problem, Unprocessable
 from xinglin.modules import MIGRATIONS
@@ -41,6 +43,21 @@ def on_database(work: Callable[[Database], Awaitable[T]]) -> T:
 
     with serving(load()) as url:
         return asyncio.run(run(url))
+
+
+def on_house(work: Callable[[House], Awaitable[T]]) -> T:
+    """The same with the house, for work that writes records."""
+
+    async def run(settings: Settings) -> T:
+        house = await House.open(settings)
+        try:
+            return await work(house)
+        finally:
+            await house.close()
+
+    settings = load()
+    with serving(settings) as url:
+        return asyncio.run(run(replace(settings, database_url=url)))
 
 
 @app.command()
@@ -147,6 +164,21 @@ def disable(login: Login) -> None:
     """
     on_database(lambda database: accounts.set_active(database, login, False))
     typer.echo(f"{accounts.fold_login(login)} is disabled.")
+
+
+@app.command()
+def leave(login: Login) -> None:
+    """Somebody leaves: the account is disabled, sessions and tokens end, and so do their posts, today.
+
+    Example: xinglin user leave li.ming
+    """
+
+    async def work(house: House) -> int:
+        account = await accounts.get(house.database, login)
+        return await leaving.leave(Records(house, NODE, why="xinglin user leave"), account)
+
+    ended = on_house(work)
+    typer.echo(f"{accounts.fold_login(login)} has left; {ended} post{'' if ended == 1 else 's'} ended.")
 
 
 @app.command()

@@ -9,24 +9,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from xinglin.access import audit
-from xinglin.access.identity import guardians, proof
+from xinglin.access.identity import checking, guardians
 from xinglin.access.identity.accounts import fold_login
-from xinglin.access.policy import institution_key
 from xinglin.access.principal import Role
 from xinglin.core.schema.decode import parse
-from xinglin.core.store.keys import key_of
-from xinglin.core.store.rows import Stored
-from xinglin.kernel.errors import NotFound, Problem, Unprocessable
+from xinglin.kernel.errors import Problem
 from xinglin.ui import forms
 from xinglin.ui.formats import person_name
 from xinglin.ui.i18n import N_, _, language
 from xinglin.web.acting.mine import method_words
-from xinglin.web.guards import house, page, principal, records, see_other, signed_in
+from xinglin.web.guards import house, page, records, see_other, signed_in
 from xinglin.web.problems import sentences
 
 FOLDER: Final = "web/acting/templates/"
-DOCUMENTS: Final = ("resident-card", "household-book", "passport", "other-document")
 RELATIONS: Final = {
     "MTH": N_("Mother"),
     "FTH": N_("Father"),
@@ -55,7 +50,7 @@ class Checked:
         hint=N_("Eight digits, under “Records elsewhere” in their portal."),
         max_length=20,
     )
-    document: str = forms.choice(N_("What you have seen"), DOCUMENTS, missing=N_("Choose what you have seen"))
+    document: str = forms.choice(N_("What you have seen"), checking.DOCUMENTS, missing=N_("Choose what you have seen"))
     seen: bool = forms.flag(
         N_("I have compared the photograph and the particulars with the person and with this record"),
         required=True,
@@ -66,7 +61,7 @@ class Checked:
 @signed_in(Role.CLERK, Role.CLINICIAN)
 async def account_page(request: Request) -> Response:
     """Identity checked: the account shows, from now on, what this institution holds of the person."""
-    stored = await _own_patient(request)
+    stored = await checking.own_patient(records(request), _patient(request))
     form = forms.blank(Checked) if request.method == "GET" else await forms.read(request, Checked)
     if form.value is not None:
         form = await _confirmed(request, stored, form, form.value)
@@ -75,66 +70,30 @@ async def account_page(request: Request) -> Response:
     return see_other(f"/desk/people/{stored.id}/account?done=1")
 
 
-async def _confirmed(
-    request: Request, stored: Stored, form: forms.Form[Checked], given: Checked
-) -> forms.Form[Checked]:
-    who, login, key = principal(request), fold_login(given.login), key_of("Patient", stored.id)
-    database = house(request).database
-    async with database.transaction() as connection:
-        right = await proof.use_code(connection, login, "identity", given.code)
-    if not right:
-        await _refused(request, stored, login)
-        return form.refuse(code=_(NOT_THEIRS))
+async def _confirmed(request: Request, stored: Any, form: forms.Form[Checked], given: Checked) -> forms.Form[Checked]:
     try:
-        async with database.transaction() as connection:
-            opened = await proof.confirm(connection, login, who.institution, who.login, given.document)
-            if key not in opened:
-                raise Unprocessable("The account belongs to another person.")
-            why = f"{given.document}; account {login}"
-            line = audit.Access(who, "identity-checked", f"Patient/{stored.id}", tuple(opened), why=why)
-            await audit.record(connection, [line])
+        await checking.check_identity(records(request), stored.id, fold_login(given.login), given.code, given.document)
+    except checking.WrongCode:
+        return form.refuse(code=_(NOT_THEIRS))
     except Problem:
-        await _refused(request, stored, login)
         return form.refuse(login=_("This account belongs to a person whose record is not joined with this one."))
     return form
 
 
-async def _refused(request: Request, stored: Stored, login: str) -> None:
-    keys = (key_of("Patient", stored.id),)
-    line = audit.Access(
-        principal(request),
-        "identity-checked",
-        f"Patient/{stored.id}",
-        keys,
-        outcome=audit.REFUSED,
-        why=f"account {login[:64]}",
-    )
-    await house(request).audit.write(line)
-
-
-async def _own_patient(request: Request) -> Stored:
-    """The Patient of the address, as the asker's own institution holds it."""
-    stored = await records(request).read("Patient", str(request.path_params["patient"]))
-    if stored.custodian != institution_key(principal(request).institution or ""):
-        raise NotFound("There is no such page.", remedy="Go back, or start from home.")
-    return stored
-
-
-async def _vouched(request: Request, stored: Stored) -> list[dict[str, Any]]:
-    """Accounts for which this institution vouches with this record."""
-    async with house(request).database.connection() as connection:
-        rows = await connection.fetch(
-            "SELECT p.login, p.method, p.at, a.name_zh, a.name_en FROM account_proof p JOIN account a USING (login)"
-            " WHERE p.institution = $1 AND $2 = ANY(p.records) AND p.ended IS NULL ORDER BY p.at",
-            *(principal(request).institution, key_of("Patient", stored.id)),
-        )
-    name = "name_en" if language() == "en" else "name_zh"
+async def _vouched(request: Request, stored: Any) -> list[dict[str, Any]]:
+    found = await checking.vouched(records(request), stored)
     return [
-        {"login": row["login"], "name": row[name], "how": method_words(row["method"]), "at": row["at"]} for row in rows
+        {
+            "login": one.login,
+            "name": one.name_en if language() == "en" else one.name_zh,
+            "how": method_words(one.method),
+            "at": one.at,
+        }
+        for one in found
     ]
 
 
-async def _shown(request: Request, stored: Stored, template: str, form: Any, **context: Any) -> Response:
+async def _shown(request: Request, stored: Any, template: str, form: Any, **context: Any) -> Response:
     return page(
         request,
         f"{FOLDER}{template}",
@@ -143,7 +102,7 @@ async def _shown(request: Request, stored: Stored, template: str, form: Any, **c
         form=form,
         here=f"/desk/people/{stored.id}",
         name=person_name(parse(stored.body).get("name", ())),
-        documents=[(code, method_words(code)) for code in DOCUMENTS],
+        documents=[(code, method_words(code)) for code in checking.DOCUMENTS],
         done=request.query_params.get("done", ""),
         **context,
     )
@@ -158,16 +117,14 @@ class Ended:
 @signed_in(Role.CLERK, Role.CLINICIAN)
 async def end_account_action(request: Request) -> Response:
     """The institution takes back what it vouched for."""
-    stored, who = await _own_patient(request), principal(request)
     form = await forms.read(request, Ended)
     login = fold_login(form.value.login) if form.value else ""
-    async with house(request).database.transaction() as connection:
-        if await proof.end(connection, login, who.institution, by=who.login):
-            line = audit.Access(
-                who, "proof-ended", f"Patient/{stored.id}", (key_of("Patient", stored.id),), why=f"account {login}"
-            )
-            await audit.record(connection, [line])
-    return see_other(f"/desk/people/{stored.id}/account?done=ended")
+    await checking.take_back(records(request), _patient(request), login)
+    return see_other(f"/desk/people/{_patient(request)}/account?done=ended")
+
+
+def _patient(request: Request) -> str:
+    return str(request.path_params["patient"])
 
 
 # guardians ------------------------------------------------------------------------------------------------------------
@@ -194,7 +151,7 @@ class Appointed:
 
 @signed_in(Role.CLERK, Role.CLINICIAN)
 async def guardian_page(request: Request) -> Response:
-    stored = await _own_patient(request)
+    stored = await checking.own_patient(records(request), _patient(request))
     form = forms.blank(Appointed) if request.method == "GET" else await forms.read(request, Appointed)
     if form.value is not None:
         given = form.value
@@ -218,7 +175,7 @@ async def guardian_page(request: Request) -> Response:
 
 @signed_in(Role.CLERK, Role.CLINICIAN)
 async def end_guardian_action(request: Request) -> Response:
-    stored = await _own_patient(request)
+    stored = await checking.own_patient(records(request), _patient(request))
     form = await forms.read(request, Ended)
     await guardians.end(records(request), form.value.guardianship if form.value else 0)
     return see_other(f"/desk/people/{stored.id}/guardian?done=ended")
