@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from xinglin.access.identity import accounts, events
+from xinglin.access.identity import accounts, events, leaving
 from xinglin.access.identity.accounts import Account
 from xinglin.access.identity.second_factor import new_code
 from xinglin.access.principal import Role
@@ -29,7 +29,11 @@ ADD: Final = "web/templates/workspace/user_add.html"
 SECRET: Final = "web/templates/workspace/user_password.html"  # noqa: S105  a template's path
 CONFIRM: Final = "web/templates/workspace/user_confirm.html"
 STAFF: Final = (Role.CLINICIAN, Role.PHARMACIST, Role.CLERK, Role.MANAGER, Role.PRIVACY)
-DONE: Final = {"disabled": N_("The user can no longer sign in"), "enabled": N_("The user can sign in again")}
+DONE: Final = {
+    "disabled": N_("The user can no longer sign in"),
+    "enabled": N_("The user can sign in again"),
+    "left": N_("The user has left: signed out, and their posts have ended"),
+}
 
 
 def routes() -> list[BaseRoute]:
@@ -178,11 +182,14 @@ class Confirmed:
 async def act_page(request: Request) -> Response:
     """A page that says what will happen, and the doing."""
     account, act = await _own_user(request), str(request.path_params["act"])
-    if act not in ("disable", "enable", "password") or account.login == principal(request).login:
+    if act not in ("disable", "enable", "password", "leave") or account.login == principal(request).login:
         raise _missing()  # one's own password is changed under Settings, by who knows it
     if request.method == "GET":
         return page(request, CONFIRM, current="/desk/institution", act=act, user=_row(account, ""))
     await forms.read(request, Confirmed)
+    if act == "leave":
+        await leaving.leave(records(request), account)
+        return see_other("/desk/institution/users?done=left")
     if act != "password":
         await accounts.set_active(house(request).database, account.login, act == "enable")
         return see_other(f"/desk/institution/users?done={act}d")
