@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Final
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import parse_qs
 
 import asyncpg
 
@@ -37,7 +37,7 @@ from xinglin.core.schema.decode import encode
 from xinglin.core.search.execute import SearchResult
 from xinglin.core.search.execute import search as run_search
 from xinglin.core.search.extract import extract
-from xinglin.core.search.parse import parse
+from xinglin.core.search.parse import encoded, parse
 from xinglin.core.search.query import Query
 from xinglin.core.store import read as store
 from xinglin.core.store.keys import TYPE_NUMBERS, key_of
@@ -174,7 +174,7 @@ class Records:
             result.total,
             result.next,
             list(result.issues),
-            urlencode(parsed.used),
+            encoded(parsed.used),
         )
 
     async def find(self, text: str, count: int = 20) -> list[Match]:
@@ -200,7 +200,7 @@ class Records:
             visible,
             now=clock.micros(clock.now()),
             secret=self.house.signing_key,
-            context=self._context(query, where),
+            context=lambda: self._context(query, where),
         )
 
     def _context(self, query: Query, where: object) -> str:
@@ -330,7 +330,7 @@ class Records:
         who = self.principal
         if who.role is Role.PATIENT:
             scope: dict[str, Any] = {"persons": own_keys(who)}
-        elif who.institution and who.role in (Role.MANAGER, Role.SYSTEM):
+        elif who.institution and who.role in (Role.MANAGER, Role.PRIVACY, Role.SYSTEM):
             scope = {"institution": who.institution}
         elif who.role is Role.SYSTEM:
             scope = {"persons": [key_of("Patient", patient)]} if patient else {}

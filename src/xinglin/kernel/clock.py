@@ -25,7 +25,7 @@ def from_micros(count: int) -> datetime:
 
 def instant(count: int) -> str:
     """FHIR instant of microseconds since 1970, to the millisecond."""
-    return from_micros(count).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    return from_micros(count).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def set_source(source: Callable[[], datetime] | None) -> None:

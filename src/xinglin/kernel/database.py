@@ -7,7 +7,7 @@ import fcntl
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
@@ -69,10 +69,9 @@ class Database:
     async def close(self) -> None:
         await self.pool.close()
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        async with self.pool.acquire() as connection:
-            yield connection
+    def connection(self) -> AbstractAsyncContextManager[Connection]:
+        found: AbstractAsyncContextManager[Connection] = self.pool.acquire()
+        return found
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:

@@ -48,13 +48,16 @@ def _now() -> bytes:
 def match_entry(base: str, stored: Stored, mode: str, show: Show | None = None) -> Entry:
     """An entry of a searchset; `mode` is match, include or outcome."""
     head, body, _ = plain_entry(base, stored, show)
-    return head, body, b',"search":{"mode":"' + mode.encode() + b'"}}'
+    return head, body, _MODES[mode]
 
 
 def plain_entry(base: str, stored: Stored, show: Show | None = None) -> tuple[bytes, bytes, bytes]:
     """An entry of a collection or document: what it is and where."""
     head = f'{{"fullUrl":"{base}/{stored.type}/{stored.id}","resource":'.encode()
     return head, show(stored.body) if show else stored.body, b"}"
+
+
+_MODES: Final = {mode: b',"search":{"mode":"' + mode.encode() + b'"}}' for mode in ("match", "include", "outcome")}
 
 
 def outcome_entry(outcome: bytes) -> Entry:

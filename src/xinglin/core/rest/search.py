@@ -69,7 +69,8 @@ def searchset(call: Call, found: Found, shown: Presentation, own: str = "") -> b
 
 def page_links(call: Call, query: str, following: str | None, own: str = "") -> list[Link]:
     segments = call.segments[:-1] if call.segments[-1:] == ("_search",) else call.segments
-    address = "/".join((call.door.base, *(quote(segment, safe="*$") for segment in segments)))
+    quoted = [segment if segment.isalnum() and segment.isascii() else quote(segment, safe="*$") for segment in segments]
+    address = "/".join((call.door.base, *quoted))
     used = "&".join(part for part in (query, own) if part)
     links = [("self", f"{address}?{used}" if used else address)]
     if following is not None:

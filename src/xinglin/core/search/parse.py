@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, Final, cast
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote_plus, unquote_to_bytes
 
 from xinglin.core.schema.definitions import compartment, resource_types
 from xinglin.core.search import texts
@@ -98,6 +98,18 @@ def _decoded(text: str) -> str:
     if "\0" in decoded:
         raise Invalid("A query cannot hold the character U+0000.")
     return decoded
+
+
+_ENCODED: Final = {n: f"%{n:02X}" for n in range(128) if not (chr(n).isalnum() or chr(n) in "_.-~")} | {32: "+"}
+
+
+def encoded(parameters: Iterable[tuple[str, str]]) -> str:
+    """Parameters as a query string: what `urlencode` gives, in a fraction of its time."""
+    return "&".join([f"{_quoted(name)}={_quoted(value)}" for name, value in parameters])
+
+
+def _quoted(text: str) -> str:
+    return text.translate(_ENCODED) if text.isascii() else quote_plus(text)
 
 
 def parse(
@@ -189,20 +201,24 @@ class _Request:
         self.values = 0
         conditions = [self._compartment(type_name, *within)] if within else []
         for name, value in self.criteria:
-            found = self._forgiving(name, partial(self.condition, type_name, name, value))
-            if found is not None:
-                conditions.append(found)
+            try:
+                conditions.append(self.condition(type_name, name, value))
+            except UnknownParameter as unknown:
+                self._set_aside(name, unknown)
         return TypeQuery(type_name, tuple(conditions), self._sorts(type_name))
 
     def _forgiving(self, name: str, read: Callable[[], Any]) -> Any:
         try:
             return read()
         except UnknownParameter as unknown:
-            if not self.lenient:
-                raise
-            self.dropped.add(name)
-            self.issues[name] = Issue("not-supported", f"{unknown.issues[0].text} It was set aside.", name, "warning")
+            self._set_aside(name, unknown)
             return None
+
+    def _set_aside(self, name: str, unknown: UnknownParameter) -> None:
+        if not self.lenient:
+            raise unknown
+        self.dropped.add(name)
+        self.issues[name] = Issue("not-supported", f"{unknown.issues[0].text} It was set aside.", name, "warning")
 
     def _compartment(self, type_name: str, name: str, identifier: str) -> Condition:
         """Membership: any of the parameters that the compartment's definition names refers to its subject."""

@@ -88,7 +88,7 @@ class Scope:
 
     def template(self, sql: str) -> Template:
         """The statement that was built."""
-        return Template(sql, tuple(self.arguments.values))
+        return Template(sql, self.arguments.values)
 
     def resource(self) -> Alias:
         """A new alias of `resource`: current versions that the principal may see."""

@@ -10,7 +10,6 @@ first, or that gives one value twice: what is told apart or joined by its values
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final
 
 from xinglin.core.search.query import (
@@ -114,7 +113,7 @@ def _reference(value: Value, modifier: str | None, taken: Take) -> Value:
     if not isinstance(value, ReferenceValue):
         raise _Shapeless
     if value.target is None:
-        return replace(value, id=taken(value.id))
+        return ReferenceValue(None, taken(value.id), value.types)
     target = typed(value.target)
     if target is None:
         raise _Shapeless

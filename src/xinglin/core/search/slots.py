@@ -13,6 +13,7 @@ from typing import Any, Final
 
 Values = Sequence[Sequence[Any]]
 """What slots are filled from: the query's values, the visibility's, the page's."""
+Filler = Callable[[Values], Any]
 
 QUERY: Final = 0
 SEEN: Final = 1
@@ -26,8 +27,17 @@ class Late:
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
 
-    def given(self, values: Values) -> Any:
-        return self.function(*[one.given(values) if isinstance(one, Late) else one for one in self.arguments])
+    def filler(self) -> Filler:
+        """The same as one function of the values."""
+        function = self.function
+        if len(self.arguments) == 1:
+            only = _filler(self.arguments[0])
+            return lambda values: function(only(values))
+        if len(self.arguments) == 2 and not isinstance(self.arguments[0], Late):
+            first, second = self.arguments[0], _filler(self.arguments[1])
+            return lambda values: function(first, second(values))
+        fillers = [_filler(one) for one in self.arguments]
+        return lambda values: function(*[one(values) for one in fillers])
 
 
 class Slot(Late):
@@ -43,9 +53,9 @@ class Slot(Late):
         group: int = self.arguments[0]
         return group
 
-    def given(self, values: Values) -> Any:
+    def filler(self) -> Filler:
         group, place = self.arguments
-        return values[group][place]
+        return lambda values: values[group][place]
 
 
 def _itself(*place: int) -> Any:
@@ -62,20 +72,21 @@ def later(function: Callable[..., Any], *arguments: Any) -> Any:
 Statement = tuple[str, list[object]]
 
 
-@dataclass(frozen=True, slots=True)
 class Template:
     """The text of a statement, and its arguments, of which some come later."""
 
-    sql: str
-    arguments: tuple[object, ...]
+    def __init__(self, sql: str, arguments: Sequence[object]) -> None:
+        self.sql = sql
+        self._fillers = [_filler(one) for one in arguments]
 
     def given(self, values: Values) -> Statement:
-        return self.sql, [_given(one, values) for one in self.arguments]
+        return self.sql, [fill(values) for fill in self._fillers]
 
 
-def _given(argument: object, values: Values) -> object:
+def _filler(argument: object) -> Filler:
     if isinstance(argument, Late):
-        return argument.given(values)
+        return argument.filler()
     if isinstance(argument, list):
-        return [_given(one, values) for one in argument]
-    return argument
+        fillers = [_filler(one) for one in argument]
+        return lambda values: [fill(values) for fill in fillers]
+    return lambda values: argument
