@@ -27,8 +27,8 @@ from xinglin.web.shells import shell
 
 PAGE: Final = "web/account/templates/security.html"
 KINDS: Final = {
-    "signed-in": N_("Signed in"),
-    "new-device": N_("Signed in on a new device"),
+    "signed-in": N_("A sign-in"),
+    "new-device": N_("A sign-in on a new device"),
     "code-refused": N_("The password was right, but a wrong code was entered"),
     "password-changed": N_("The password was changed"),
     "password-given": N_("A new password was given by staff"),
