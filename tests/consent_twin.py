@@ -14,6 +14,7 @@ CARE = ("TREAT", "HPAYMT", "HOPERAT")
 BEYOND = ("HRESCH", "PUBHLTH")
 CLOSABLE = ("clerk", "manager")
 ROLES = "https://xinglin.example/fhir/CodeSystem/role"
+URI = "urn:ietf:rfc:3986"
 RECORD = "https://xinglin.example/fhir/CodeSystem/record-category"
 
 
@@ -155,11 +156,12 @@ def _custodians(provision: dict[str, Any]) -> list[str]:
 def _about(provision: dict[str, Any], thing: Thing) -> bool:
     classes = codes(provision, "class")
     data = [one["reference"]["reference"] for one in provision.get("data", ())]
-    named = [coding["code"] for concept in provision.get("code", ()) for coding in concept["coding"]]
+    codings = [coding for concept in provision.get("code", ()) for coding in concept["coding"]]
+    named = {one["code"] if one["system"] == URI else f"{one['system']}|{one['code']}" for one in codings}
     return (
         ("class" not in provision or thing.category in classes or thing.type in classes)
         and ("securityLabel" not in provision or bool(thing.labels & codes(provision, "securityLabel")))
-        and ("code" not in provision or bool(thing.codes & set(named)))
+        and ("code" not in provision or bool(thing.codes & named))
         and ("data" not in provision or thing.reference in data)
     )
 

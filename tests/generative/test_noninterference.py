@@ -783,7 +783,7 @@ async def connection(postgres: str, template: str) -> AsyncIterator[Any]:
     opened_ = await asyncpg.connect(postgres, database=name)
     yield opened_
     if "XINGLIN_COUNT" in os.environ:  # scripts/noninterference.py adds them up
-        Path(os.environ["XINGLIN_COUNT"]).write_text(str(ASKED[0]))
+        Path(os.environ["XINGLIN_COUNT"]).write_text(str(ASKED[0]))  # noqa: ASYNC240
     await opened_.close()
     await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
     await admin.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute, Route
 
-from xinglin.web.portal import access, home, lists, record, rights, settings, sharing, summary, trends
+from xinglin.web.portal import access, closing, home, lists, record, rights, settings, sharing, summary, trends
 
 
 def routes() -> list[BaseRoute]:
@@ -23,7 +23,10 @@ def routes() -> list[BaseRoute]:
         Route("/me/sharing", sharing.sharing_page),
         Route("/me/sharing/give", sharing.give_page, methods=["GET", "POST"]),
         Route("/me/sharing/withdraw", sharing.withdraw_action, methods=["POST"]),
+        Route("/me/sharing/close", closing.close_page, methods=["GET", "POST"]),
+        Route("/me/sharing/opt-out", closing.opt_out_page, methods=["GET", "POST"]),
         Route("/me/access", access.access_page),
+        Route("/me/access/{line:int}/ask", access.ask_page, methods=["GET", "POST"]),
         Route("/me/print", summary.print_page),
         Route("/me/copy", rights.copy_page),
         Route("/me/copy.json", rights.copy_fhir),

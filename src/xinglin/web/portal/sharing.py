@@ -1,8 +1,8 @@
-"""Who may see my record: what is open, giving access with a preview in one sentence, taking it back."""
+"""Who may see my record: what each institution sees, giving access with a preview of what it opens, taking it back."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
@@ -10,20 +10,21 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from xinglin.access import sharing
+from xinglin.access import preview, sharing
 from xinglin.access.categories import Category, categories, labels
 from xinglin.access.principal import Role
+from xinglin.access.records import Records
 from xinglin.access.sharing import Sharing
 from xinglin.core.schema.decode import parse
 from xinglin.kernel.errors import Problem
 from xinglin.ui import forms
-from xinglin.ui.formats import day
+from xinglin.ui.formats import day, person_name
 from xinglin.ui.i18n import N_, _
 from xinglin.ui.templating import render
 from xinglin.web.directory import Directory
 from xinglin.web.guards import institutions, page, records, see_other, signed_in
 from xinglin.web.problems import sentences
-from xinglin.web.shells import shell
+from xinglin.web.shells import ROLES, shell
 from xinglin.web.wording import category_name, category_names, listed, today
 
 LIST: Final = "web/templates/portal/sharing.html"
@@ -52,6 +53,7 @@ class Give:
     until: date | None = forms.day(
         N_("Last day"), required=False, hint=N_("Leave it empty if it shall hold until you withdraw it.")
     )
+    separately: bool = forms.flag(N_("I agree separately that these sensitive records are opened"))
     step: str = forms.choice(N_("Step"), ("look", "give"), required=False, default="look")
 
 
@@ -62,7 +64,7 @@ class Withdraw:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A consent in plain words."""
+    """A consent, or a refusal, in plain words. kind: permit or close."""
 
     id: str
     sentence: str
@@ -70,36 +72,107 @@ class Shown:
     until: str
     since: str
     active: bool
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sees:
+    """What the clinicians of one institution see, and what not: parts of the record, with how many entries."""
+
+    institution: str
+    holds: bool
+    parts: str
+    closed: str
 
 
 @signed_in(Role.PATIENT)
 async def sharing_page(request: Request) -> Response:
-    known = institutions(request)
-    found = [shown(one, known) for one in await sharing.sharings(records(request))]
+    gate, known = records(request), institutions(request)
+    found = await sharing.sharings(gate)
+    names = await people_named(gate, [one.practitioner for one in found if one.practitioner])
+    told = [shown(one, known, names) for one in found if one.kind != "opt-out"]
     return page(
         request,
         LIST,
         current="/me/sharing",
-        active=[one for one in found if one.active],
-        ended=[one for one in found if not one.active],
+        sees=await _sees(request, found),
+        active=[one for one in told if one.active and one.kind == "permit"],
+        closed=[one for one in told if one.active and one.kind == "close"],
+        ended=[one for one in told if not one.active],
+        opted_out=any(one.active for one in found if one.kind == "opt-out"),
         done=request.query_params.get("done", ""),
     )
 
 
-def shown(one: Sharing, known: Directory) -> Shown:
-    """Active means that it opens something today: neither withdrawn nor run out."""
+async def _sees(request: Request, found: Sequence[Sharing]) -> list[Sees]:
+    """Institutions that hold something, or to which something is open, as the gate itself counts what they see."""
+    gate, known = records(request), institutions(request)
+    held = await held_at(request)
+    concerned = list(dict.fromkeys([*held, *(one.grantee for one in found if one.active and one.grantee)]))
+    seen = await preview.seen_by(gate, concerned)
+    every = await preview.held(gate)
+    return [
+        Sees(known.name(one), one in held, counted(seen[one]), counted(preview.Change(seen[one], every).gained))
+        for one in concerned
+    ]
+
+
+def counted(counts: preview.Counts) -> str:
+    """Laboratory results (12), medicines (3), in the order of the categories."""
+    names = preview.named()
+    return listed(
+        _("%(part)s (%(count)d)") % {"part": category_name(entry), "count": counts[code]}
+        for code, entry in names.items()
+        if counts.get(code)
+    )
+
+
+async def people_named(gate: Records, ids: Sequence[str]) -> dict[str, str]:
+    """Names of Practitioners by id."""
+    found = await gate.visible_of("Practitioner", list(dict.fromkeys(ids)))
+    return {stored.id: person_name(parse(stored.body).get("name", ())) for stored in found}
+
+
+def shown(one: Sharing, known: Directory, names: Mapping[str, str]) -> Shown:
+    """Active means that it holds today: neither withdrawn nor run out."""
     return Shown(
         one.id,
-        _("%(grantee)s may see what %(custodian)s holds: %(categories)s.")
-        % {
-            "grantee": known.name(one.grantee) or _("Another institution"),
-            "custodian": known.name(one.custodian) or _("every institution"),
-            "categories": category_names(one.categories),
-        },
+        _refusal(one, known, names) if one.kind == "close" else _opening(one, known),
         listed(category_name(label) for label in one.labels),
         one.end or "",
         one.start or "",
         one.active and not (one.end and one.end[:10] < today()),
+        one.kind,
+    )
+
+
+def _opening(one: Sharing, known: Directory) -> str:
+    said = {
+        "grantee": known.name(one.grantee) or _("Another institution"),
+        "custodian": known.name(one.custodian) or _("every institution"),
+        "categories": category_names(one.categories),
+    }
+    if one.labels:
+        said["categories"] = listed(category_name(label) for label in one.labels)
+        return _("%(grantee)s may see sensitive records of %(custodian)s: %(categories)s.") % said
+    return _("%(grantee)s may see what %(custodian)s holds: %(categories)s.") % said
+
+
+def _refusal(one: Sharing, known: Directory, names: Mapping[str, str]) -> str:
+    who = names.get(one.practitioner, one.practitioner) if one.practitioner else _role(one.role)
+    return _("%(who)s may not see what %(custodian)s holds.") % {
+        "who": who or _("Nobody elsewhere"),
+        "custodian": known.name(one.custodian) or _("every institution"),
+    }
+
+
+def _role(code: str) -> str:
+    return (
+        _("The registration and billing desk")
+        if code == "clerk"
+        else _(ROLES[Role(code)])
+        if code in set(Role)
+        else code
     )
 
 
@@ -109,7 +182,7 @@ def shown(one: Sharing, known: Directory) -> Shown:
 @signed_in(Role.PATIENT)
 async def give_page(request: Request) -> Response:
     """The form; its preview in one sentence; the consent itself."""
-    held = await _held(request)
+    held = await held_at(request)
     if request.method == "GET":
         return _form(request, forms.blank(Give, **_beginning(request, held)), held)
     form = await forms.read(request, Give)
@@ -117,7 +190,11 @@ async def give_page(request: Request) -> Response:
         form = _checked(form, institutions(request), held)
         if form.value is None:
             return _form(request, form, held, status=422)
-        return _preview(request, form.value)
+        return await _preview(request, form.value)
+    wanted = form.value
+    if wanted.labels and not wanted.separately:
+        form = form.refuse(separately=_("Sensitive records need a consent of their own: tick it, or leave them out"))
+        return await _preview(request, wanted, form=form, status=422)
     try:
         await _permit(request, form.value)
     except Problem as problem:
@@ -129,17 +206,10 @@ async def give_page(request: Request) -> Response:
 
 
 async def _permit(request: Request, wanted: Give) -> None:
-    await sharing.permit(
-        records(request),
-        custodian=wanted.custodian,
-        grantee=wanted.grantee,
-        category_codes=wanted.categories,
-        label_codes=wanted.labels,
-        until=wanted.until,
-    )
+    await sharing.permit(records(request), **_chosen(wanted))
 
 
-async def _held(request: Request) -> list[str]:
+async def held_at(request: Request) -> list[str]:
     """Ids of the institutions that hold a record of this person, by name."""
     found = await records(request).search("Patient", "_count=100")
     known = institutions(request)
@@ -190,19 +260,39 @@ def _form(request: Request, form: forms.Form[Give], held: Sequence[str], *, stat
     )
 
 
-def _preview(request: Request, wanted: Give) -> Response:
-    known = institutions(request)
+async def _preview(
+    request: Request, wanted: Give, *, form: forms.Form[Give] | None = None, status: int = 200
+) -> Response:
+    """What it will do: in a sentence, and in what the gate would then show."""
+    gate, known = records(request), institutions(request)
+    change = await preview.change(gate, wanted.grantee, await sharing.permits(gate, **_chosen(wanted)))
+    remaining = preview.Change(change.after, await preview.held(gate)).gained
     return page(
         request,
         CONFIRM,
         current="/me/sharing",
+        status=status,
+        form=form or forms.blank(Give),
         wanted=wanted,
-        sentence=preview(wanted, known),
+        sentence=sentence(wanted, known),
+        grantee=known.name(wanted.grantee),
+        gained=counted(change.gained),
+        remaining=counted(remaining),
         sensitive=listed(category_name(label) for label in labels() if label.code in wanted.labels),
     )
 
 
-def preview(wanted: Give, known: Directory) -> str:
+def _chosen(wanted: Give) -> dict[str, Any]:
+    return {
+        "custodian": wanted.custodian,
+        "grantee": wanted.grantee,
+        "category_codes": wanted.categories,
+        "label_codes": wanted.labels,
+        "until": wanted.until,
+    }
+
+
+def sentence(wanted: Give, known: Directory) -> str:
     """What the consent will do, in one sentence."""
     chosen: list[Category] = [category for category in categories() if category.code in wanted.categories]
     said = {
