@@ -16,6 +16,7 @@ from xinglin.core.validation.structure import sparing_suggestions
 from xinglin.kernel.errors import Invalid, TooCostly
 
 WHOLE_SECONDS: Final = 120
+MOST_BYTES: Final = 64 << 20
 
 
 async def batch_or_transaction(call: Call) -> Answer:
@@ -37,17 +38,19 @@ async def _batch(call: Call, posted: PostedBundle) -> Answer:
     """Entries in order, each answered as it would be alone; one that fails does not stop the next."""
     entries = []
     until = asyncio.get_running_loop().time() + WHOLE_SECONDS
+    size = 0
     with sparing_suggestions():
         for number in numbered(posted):
-            in_time = asyncio.get_running_loop().time() < until
-            entries.append(await _entry(call, posted, number) if in_time else _late(number))
+            going_on = asyncio.get_running_loop().time() < until and size < MOST_BYTES
+            entries.append(await _entry(call, posted, number) if going_on else _late(number))
+            size += sum(map(len, entries[-1]))
             await breathing(number)
     return Answer(200, bundle("batch-response", entries), resource_body=False)
 
 
 def _late(number: int) -> Entry:
     problem = TooCostly(
-        f"The batch has taken {WHOLE_SECONDS} seconds; this entry was not begun.",
+        f"The batch took {WHOLE_SECONDS} seconds, or its answer {MOST_BYTES >> 20} MiB; this entry was not begun.",
         expression=f"Bundle.entry[{number}]",
         remedy="Send the rest again.",
     )

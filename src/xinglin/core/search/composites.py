@@ -54,6 +54,7 @@ def composite_leaf(path: Path, components: tuple[Component, ...], mask: int, bas
                 for code, system in codings(found, walk.type, systems[walk]):
                     if add(value, composite_path(path.hash, code), rows):
                         rows.present |= mask
+                        rows.refuse_too_many()
                         if separate:
                             add(value, composite_system_path(path.hash, system_hash(system), code), rows)
 

@@ -30,7 +30,6 @@ from xinglin.core.search.rows import (
     uri_leaf,
 )
 from xinglin.core.store.keys import key_of
-from xinglin.kernel.errors import TooLarge
 
 __all__ = ["CANONICAL", "IndexRows", "extract", "references"]
 
@@ -73,13 +72,11 @@ def extract(resource: Mapping[str, Any], registry: Registry = REGISTRY) -> Index
         if rows.present & bit:
             rows.by_hash[hashed] = 0
     rows.present &= _COLUMN
-    if len(rows.by_hash) + len(rows.strings) + len(rows.moments) + len(rows.quantities) > MOST_ROWS:
-        raise TooLarge(f"More than {MOST_ROWS} values of the {type_name} are searched for.", remedy="Split it.")
+    rows.refuse_too_many()
     return rows
 
 
 _COLUMN = 2**63 - 1
-MOST_ROWS = 50_000  # index rows of one resource
 
 
 def _visit(node: Node, value: Mapping[str, Any], rows: IndexRows) -> None:

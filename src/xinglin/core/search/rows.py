@@ -22,7 +22,9 @@ from xinglin.core.search.references import local_reference, reference_hashes
 from xinglin.core.search.units import canonical_bounds, unit_hash
 from xinglin.core.search.values import fold, moment_range, number_bounds, quantity_bounds, unit_of
 from xinglin.core.store.keys import NO_DATE, cached_hash64, reference_key, system_hash
+from xinglin.kernel.errors import TooLarge
 
+MOST_ROWS: Final = 50_000  # index rows of one resource
 Quantity = tuple[int, int, float, float, int, float, float]
 
 
@@ -45,6 +47,11 @@ class IndexRows:
         self.strings: list[tuple[int, str, str]] = []
         self.moments: list[tuple[int, int, int]] = []
         self.quantities: list[Quantity] = []
+
+    def refuse_too_many(self) -> None:
+        """Raise TooLarge where one resource would take the room of thousands; pairs of a composite multiply."""
+        if len(self.by_hash) + len(self.strings) + len(self.moments) + len(self.quantities) > MOST_ROWS:
+            raise TooLarge(f"More than {MOST_ROWS} values of the resource are searched for.", remedy="Split it.")
 
     @property
     def tokens(self) -> list[tuple[int, int]]:
