@@ -15,7 +15,21 @@ import asyncpg
 import typer
 from typer.core import TyperGroup
 
-from xinglin.cli import audit, backup, client, console, demo, doctor, fhirpath, load, migrate, person, serve, token, user
+from xinglin.cli import (
+    audit,
+    backup,
+    client,
+    console,
+    demo,
+    doctor,
+    fhirpath,
+    load,
+    migrate,
+    person,
+    serve,
+    token,
+    user,
+)
 from xinglin.kernel.database import DatabaseUnavailable
 from xinglin.kernel.errors import Problem
 
