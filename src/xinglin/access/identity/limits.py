@@ -117,6 +117,11 @@ async def knock(database: Database, address: str) -> None:
         await _count(connection, "door", _subject("door", address), clock.now())
 
 
+async def was_somebody(connection: Connection, address: str) -> None:
+    """Whoever knocked signed in and answered: the address starts afresh, so that a hospital's is never slowed."""
+    await connection.execute("DELETE FROM sign_in_failure WHERE subject = $1", _subject("door", address))
+
+
 async def forgiven(connection: Connection, attempt: Attempt) -> None:
     """The password was right but more is asked: the attempt counts for nothing, and proves no address to be known."""
     await connection.execute(

@@ -127,6 +127,8 @@ async def _proven(request: Request, client: Client, secret: str | None, form: di
     async with database.connection() as connection:
         right = secret is not None and await clients.has_secret(connection, client.id, secret)
     if not right:
+        if secret is None:
+            raise invalid_client("This client sends its secret.")
         await limits.enter(database, Attempt.of(f"app:{client.id}", _address(request)))
         raise invalid_client("The client's secret is wrong.")
 
