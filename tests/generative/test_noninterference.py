@@ -49,10 +49,13 @@ BASE = "http://node/fhir"
 
 @dataclass(frozen=True)
 class Who:
-    """A principal; `types` are those that the scopes let through, None: all."""
+    """A principal; `types` are those that the scopes let through, None: all; `only`: for limited scopes, which
+    resources they let through by their newest version, and of which also the earlier ones."""
 
     principal: Principal
     types: frozenset[str] | None = None
+    only: Callable[[Held, dict[str, Any]], bool] | None = None
+    past: frozenset[str] = frozenset()
 
 
 def staff(role: Role, login: str, **more: Any) -> Principal:
@@ -79,6 +82,51 @@ PEOPLE = [
     Who(staff(Role.SYSTEM, "backend", purpose=Purpose.ADMINISTRATION)),
     Who(staff(Role.SYSTEM, "reader", institution=None, scopes=("system/Observation.rs", "system/Encounter.cud")),
         frozenset({"Observation"})),
+]  # fmt: skip
+
+
+
+def coded(body: dict[str, Any], element: str) -> str:
+    found = body[element]
+    return str((found[0] if isinstance(found, list) else found)["coding"][0]["code"])
+
+
+def of_a1(held: Held) -> bool:
+    return held.about == "a1"
+
+
+LABORATORY = "?category=http://terminology.hl7.org/CodeSystem/observation-category|laboratory"
+PEOPLE += [
+    # a clinician's app at one patient: the laboratory results, and who the patient is
+    Who(staff(Role.CLINICIAN, "launched", practitioner="pa", about=("a1",),
+              scopes=("patient/Patient.cruds", f"patient/Observation.cruds{LABORATORY}", "patient/Condition.rs")),
+        only=lambda held, body: of_a1(held) and (
+            held.type in ("Patient", "Condition")
+            or (held.type == "Observation" and coded(body, "category") == "laboratory")),
+        past=frozenset({"Patient", "Condition"})),
+    # limited scopes beside each other, and beside a whole one
+    Who(staff(Role.CLINICIAN, "limited", practitioner="pa", scopes=(
+            "user/Observation.cruds?code=x", "user/Observation.rs?status=final&value-quantity=gt5",
+            "user/Encounter.rs?class=x,y", "user/Patient.rs?birthdate=gt2024-01-15", "user/Provenance.rs",
+            "user/Condition.rs?encounter.class=x", "user/List.rs?_list=1", "user/*.rs?_id=1")),
+        only=lambda held, body: (
+            (held.type == "Observation" and (coded(body, "code") == "x" or (
+                body["status"] == "final" and body["valueQuantity"]["value"] > 5)))
+            or (held.type == "Encounter" and body["class"]["code"] in ("x", "y"))
+            or (held.type == "Patient" and body["birthDate"] > "2024-01-15")
+            or held.type == "Provenance"),
+        past=frozenset({"Provenance"})),
+    # a patient's own app
+    Who(Principal("anna-app", "Anna", Role.PATIENT, Purpose.OWN, patients=("a1", "b1"), about=("a1", "b1"),
+                  scopes=("patient/Observation.rs?code:not=y", "patient/Patient.rs", "patient/Practitioner.rs")),
+        only=lambda held, body: held.type in ("Patient", "Practitioner") or (
+            held.type == "Observation" and coded(body, "code") != "y"),
+        past=frozenset({"Patient", "Practitioner"})),
+    # a program with a search in its scope
+    Who(staff(Role.SYSTEM, "registry", institution=None, purpose=Purpose.ADMINISTRATION,
+              scopes=("system/Condition.rs?code=http://hl7.org/fhir/sid/icd-10|B20", "system/Patient.rs?family=Li")),
+        only=lambda held, body: (held.type == "Condition" and coded(body, "code") == "B20")
+        or (held.type == "Patient" and body["name"][0]["family"].startswith("Li"))),
 ]  # fmt: skip
 
 # what is held ------------------------------------------------------------------------------------
@@ -377,15 +425,29 @@ def may_see(county: County, held: Held, body: dict[str, Any], who: Who) -> bool:
     )
 
 
+def let_through(held: Held, who: Who) -> bool:
+    """By limited scopes: as the newest version is, of which nothing is left when it is deleted."""
+    newest = held.versions[-1]
+    if who.only is None:
+        return True
+    if newest is None and held.type not in who.past:
+        return False
+    return who.only(held, held.content(len(held.versions)))
+
+
 def invisible(county: County, who: Who) -> tuple[list[Held], list[tuple[Held, int]]]:
     """Resources that may not be seen at all, and old versions of the others that may not."""
-    hidden = [one for one in county.held if not may_see(county, one, one.content(len(one.versions)), who)]
+    hidden = [
+        one
+        for one in county.held
+        if not may_see(county, one, one.content(len(one.versions)), who) or not let_through(one, who)
+    ]
     old = [
         (one, number)
         for one in county.held
         if one not in hidden
         for number in range(1, len(one.versions))
-        if not may_see(county, one, one.content(number), who)
+        if not may_see(county, one, one.content(number), who) or (who.only and one.type not in who.past)
     ]
     return hidden, old
 
