@@ -27,6 +27,7 @@ from xinglin.core.store import write as store
 from xinglin.core.store.keys import TYPE_NUMBERS, hash64, key_of, reference_key
 from xinglin.core.store.rows import Change, Current, IndexRows, Stored
 from xinglin.core.store.visibility import Arguments, Visibility
+from xinglin.kernel.breath import in_slices
 from xinglin.kernel.database import Connection
 from xinglin.kernel.errors import Conflict, Forbidden, Invalid, NotFound, PreconditionFailed, Unprocessable
 
@@ -87,7 +88,7 @@ class Writing:
         self.topics = await hold_topics(self.connection)
         for write in writes:
             check_write(self.principal, write.type, VERBS[write.method])
-        planned = [await self._plan(write) for write in writes]
+        planned = [await self._plan(write) async for write in in_slices(writes)]
         await self._resolve(planned)
         acting = [plan for plan in planned if not plan.settled]
         _refuse_repeated(acting)
@@ -95,7 +96,7 @@ class Writing:
         current = await store.lock(self.connection, there) if there else {}
         created = {plan.key for plan in acting if plan.write.type == "Patient"}
         outcomes, changes = {}, {}
-        for plan in acting:
+        async for plan in in_slices(acting):
             judged = await self._judge(plan, current.get(plan.key), created)
             if isinstance(judged, Outcome):
                 outcomes[id(plan)] = judged
@@ -143,7 +144,7 @@ class Writing:
 
     async def _resolve(self, planned: Sequence[Planned]) -> None:
         targets = {plan.write.full_url: f"{plan.write.type}/{plan.id}" for plan in planned if plan.write.full_url}
-        for number, plan in enumerate(planned):
+        async for number, plan in in_slices(enumerate(planned)):
             if plan.write.resource is not None and not plan.settled:
                 for holder in _collect(plan.write.resource, targets):
                     place = _place(plan.write.resource, holder, f"Bundle.entry[{number}].{plan.write.type}")

@@ -8,7 +8,7 @@ from typing import Final
 from xinglin.core.rest import outcomes
 from xinglin.core.rest.body import json_body
 from xinglin.core.rest.bundles import STATUS_TEXT, Entry, bundle, response_entry
-from xinglin.core.rest.entries import PostedBundle, breathing, entry_call, numbered, posted_bundle, shows_resources
+from xinglin.core.rest.entries import PostedBundle, entry_call, numbered, posted_bundle, shows_resources
 from xinglin.core.rest.exchange import Answer, Call
 from xinglin.core.rest.transaction import transaction
 from xinglin.core.schema import decode
@@ -40,11 +40,10 @@ async def _batch(call: Call, posted: PostedBundle) -> Answer:
     until = asyncio.get_running_loop().time() + WHOLE_SECONDS
     size = 0
     with sparing_suggestions():
-        for number in numbered(posted):
+        async for number in numbered(posted):
             going_on = asyncio.get_running_loop().time() < until and size < MOST_BYTES
             entries.append(await _entry(call, posted, number) if going_on else _late(number))
             size += sum(map(len, entries[-1]))
-            await breathing(number)
     return Answer(200, bundle("batch-response", entries), resource_body=False)
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import unquote
@@ -15,10 +14,10 @@ from xinglin.core.rest.exchange import Call, Prefer, shortened
 from xinglin.core.rest.outcomes import placed
 from xinglin.core.schema import decode
 from xinglin.core.schema.json_text import too_many_values
+from xinglin.kernel.breath import in_slices
 from xinglin.kernel.errors import Invalid, Problem, TooLarge
 
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-BREATH: Final = 64  # entries between two chances for the other requests of this process
 MOST_ENTRIES: Final = 20_000
 MOST_VALUES: Final = 1_000_000  # of all entries together
 MOST_READS: Final = 1000  # reads, searches and operations of a Bundle: each costs what it costs alone
@@ -168,16 +167,11 @@ def _headers(outer: Call, request: _Request) -> dict[bytes, bytes]:
     return headers
 
 
-async def breathing(count: int) -> None:
-    """Let other requests in between the entries of a large Bundle."""
-    if count % BREATH == BREATH - 1:
-        await asyncio.sleep(0)
-
-
 def shows_resources(prefer: Prefer, method: str) -> bool:
     """Whether an answer's entry carries the resource: reads always, writes when `return=representation` asks."""
     return method in ("GET", "HEAD") or prefer.returns == "representation"
 
 
-def numbered(bundle: PostedBundle) -> Iterator[int]:
-    return iter(range(len(bundle.entry)))
+def numbered(bundle: PostedBundle) -> AsyncIterator[int]:
+    """The numbers of the entries, with pauses in which other requests get their turn."""
+    return in_slices(range(len(bundle.entry)))

@@ -16,11 +16,12 @@ from xinglin.core.rest import bundles, outcomes
 from xinglin.core.rest.body import resource as body_resource
 from xinglin.core.rest.bundles import bundle, response_entry, response_part
 from xinglin.core.rest.create import if_none_exist
-from xinglin.core.rest.entries import Entry, PostedBundle, breathing, entry_call, numbered, shows_resources
+from xinglin.core.rest.entries import Entry, PostedBundle, entry_call, numbered, shows_resources
 from xinglin.core.rest.exchange import Answer, Call, Prefer
 from xinglin.core.rest.gate import Outcome, Write
 from xinglin.core.rest.patch import patch_write
 from xinglin.core.rest.writing import condition, expected_version, same_id
+from xinglin.kernel.breath import in_slices
 from xinglin.kernel.errors import Invalid, Problem
 
 ORDER: Final = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2}
@@ -34,7 +35,7 @@ class Planned:
 
 
 async def transaction(call: Call, posted: PostedBundle) -> Answer:
-    entries = [entry_call(call, posted, number) for number in numbered(posted)]
+    entries = [entry_call(call, posted, number) async for number in numbered(posted)]
     _refuse_repeated_urls(entries)
     reads = [entry for entry in entries if _is_read(entry)]
     for entry in reads:
@@ -62,12 +63,11 @@ def _placed_find(entry: Entry) -> None:
 async def _plan(entries: Sequence[Entry]) -> list[Planned]:
     """The writes in processing order; all are checked before the first is carried out."""
     planned = []
-    for count, entry in enumerate(entries):
+    async for entry in in_slices(entries):
         try:
             planned.append(Planned(entry, await _write(entry)))
         except Problem as problem:
             raise outcomes.placed(problem, entry.place, "resource") from problem
-        await breathing(count)
     planned.sort(key=lambda plan: ORDER[plan.entry.call.method])
     _refuse_repeated(planned)
     return planned
@@ -140,7 +140,8 @@ async def _written(call: Call, planned: Sequence[Planned]) -> list[bundles.Entry
         results = await call.records.write([plan.write for plan in planned])
     except Problem as problem:
         raise _renumbered(problem, planned) from problem
-    return [_answer_entry(call, plan, outcome) for plan, outcome in zip(planned, results, strict=True)]
+    pairs = in_slices(zip(planned, results, strict=True))
+    return [_answer_entry(call, plan, outcome) async for plan, outcome in pairs]
 
 
 def _renumbered(problem: Problem, planned: Sequence[Planned]) -> Problem:

@@ -12,6 +12,7 @@ from xinglin.core.schema.decode import encode
 from xinglin.core.store.keys import NO_DATE, TYPE_NAMES, TYPE_NUMBERS
 from xinglin.core.store.rows import Change, Current, Stored
 from xinglin.kernel import clock, sqltext
+from xinglin.kernel.breath import in_slices
 from xinglin.kernel.database import Connection
 
 SQL = sqltext.load("xinglin.core.store", "store.sql")
@@ -53,7 +54,7 @@ async def earlier_bodies(connection: Connection, key: int) -> list[bytes]:
 
 async def commit(connection: Connection, changes: Sequence[Change], now: int) -> list[Stored]:
     """Store the changes (each key once) as versions of the time `now`; returns them as stored, in the given order."""
-    stored = [_version(change, now) for change in changes]
+    stored = [_version(change, now) async for change in in_slices(changes)]
     pairs = list(zip(changes, stored, strict=True))
     replaced = [(change, new) for change, new in pairs if change.before is not None]
     if replaced:
@@ -62,7 +63,7 @@ async def commit(connection: Connection, changes: Sequence[Change], now: int) ->
         await connection.execute(SQL.replace, *_transpose(rows, len(rows[0])))
     created = [_creation(change, new) for change, new in pairs if change.before is None]
     # One statement is quickest for a few resources; COPY costs half the processor time a row for many.
-    await (_insert if len(changes) < MANY else _copy)(connection, created, _index_rows(pairs))
+    await (_insert if len(changes) < MANY else _copy)(connection, created, await _index_rows(pairs))
     return stored
 
 
@@ -73,10 +74,10 @@ async def _insert(connection: Connection, created: Rows, index: Mapping[str, Row
 
 async def _copy(connection: Connection, created: Rows, index: Mapping[str, Rows]) -> None:
     # In the order of their keys, so that two loaders of the same resources wait for each other and do not deadlock.
-    await connection.copy_records_to_table("resource", records=sorted(created), columns=CREATION)
+    await connection.copy_records_to_table("resource", records=in_slices(sorted(created)), columns=CREATION)
     for table, rows in index.items():
         if rows:
-            await connection.copy_records_to_table(table, records=rows, columns=COLUMNS[table])
+            await connection.copy_records_to_table(table, records=in_slices(rows), columns=COLUMNS[table])
 
 
 def _version(change: Change, now: int) -> Stored:
@@ -121,13 +122,13 @@ def _transpose(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
 
 
-def _index_rows(pairs: Sequence[tuple[Change, Stored]]) -> dict[str, Rows]:
+async def _index_rows(pairs: Sequence[tuple[Change, Stored]]) -> dict[str, Rows]:
     """Table -> rows of COLUMNS."""
     tokens: Rows = []
     strings: Rows = []
     moments: Rows = []
     quantities: Rows = []
-    for change, _ in pairs:
+    async for change, _ in in_slices(pairs):
         index, key, person = change.index, change.key, change.person
         if index is None:
             continue
