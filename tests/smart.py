@@ -179,17 +179,17 @@ def told_in(answer: httpx.Response) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(urlsplit(answer.headers["location"]).query).items()}
 
 
-@pytest.fixture
-async def clinic(own_county: County) -> AsyncIterator[Clinic]:
-    """Staff and patients of the attacked county, signed in; what a test changes is its own."""
-    house = own_county.house
+@pytest.fixture(scope="module")
+async def clinic(county: County) -> AsyncIterator[Clinic]:
+    """Staff and patients of the attacked county, signed in; whoever ends a session signs in again."""
+    house = county.house
     people = {
         "dr-anne": {"role": Role.CLINICIAN, "institution": "A", "practitioner": "pa"},
         "anna": {"role": Role.PATIENT, "patient": "a1"},
         "ben": {"role": Role.PATIENT, "patient": "a2"},
         "boss": {"role": Role.MANAGER, "institution": "A"},
     }
-    found = Clinic(own_county)
+    found = Clinic(county)
     async with house.database.connection() as connection:
         for login, more in people.items():
             given = {"institution": None, "practitioner": None, "patient": None, **more}

@@ -223,7 +223,9 @@ def _either(opened: Sequence[Opening], alias: str, bind: Bind, now: int) -> list
     row = _Row(alias, bind, now)
     for one in opened:
         if one.condition is not None and one.type is not None:
-            parts.append(f"{alias}.type = {bind(TYPE_NUMBERS[one.type])} AND {one.condition.filter(row, alias)}")
+            found = one.condition.filter(row, alias)
+            # a deleted resource has no index rows, of which "not y" would be true
+            parts.append(f"{alias}.type = {bind(TYPE_NUMBERS[one.type])} AND NOT {alias}.deleted AND {found}")
     return parts
 
 
