@@ -291,6 +291,9 @@ async def test_with_several_posts_the_person_chooses_and_no_form_brings_another(
     await place.write("PractitionerRole", second, "hx-hospital")
     await doctor.get("/desk")  # an institution appoints for itself: hx cannot make anybody a physician of tc
     await place.write("PractitionerRole", {**second, "id": "third"}, "tc-hospital")
+    await doctor.get("/desk")  # nor does tc let in whoever hx says is its physician: it vouches for the account itself
+    async with place.house.database.transaction() as connection:
+        await proof.confirm(connection, "clinician", "tc-hospital", "manager2", "resident-card")
     answer = await doctor.http.get("/desk")
     assert answer.status_code == 303 and answer.headers["location"].startswith("/desk/acting")
     page = await doctor.get("/desk/acting")

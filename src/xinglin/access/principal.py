@@ -45,7 +45,6 @@ class Principal:
     on_behalf: id of the Patient for whom a guardian acts.
     opened: category bits that a guardian may see; None: all.
     scopes: SMART scopes of a bearer token; None for a session, which the role alone limits.
-    about: ids of the Patient resources that a token's `patient/` scopes are confined to; none: the person's own.
     basis: code of the legal basis that the request names (data/legal_bases.json); "": what consent's rules give.
     about: ids of the Patient resources that a token's `patient/` scopes are confined to; none: the person's own.
     """
@@ -58,7 +57,6 @@ class Principal:
     practitioner: str | None = None
     patients: tuple[str, ...] = ()
     scopes: tuple[str, ...] | None = None
-    about: tuple[str, ...] = ()
     about: tuple[str, ...] = ()
     practitioner_role: str | None = None
     specialty: str = ""

@@ -15,9 +15,11 @@ import orjson
 
 from xinglin.access.identity import guardians
 from xinglin.access.identity.guardians import Ward
+from xinglin.access.identity.tokens import forget_remembered
 from xinglin.access.posts import Standing, standing_of
 from xinglin.access.principal import Principal, Role
 from xinglin.core.search import values
+from xinglin.core.store.keys import key_of
 from xinglin.core.store.rows import Change
 from xinglin.kernel import clock
 from xinglin.kernel.database import Connection
@@ -28,7 +30,10 @@ CLINICAL: Final = frozenset({Role.CLINICIAN, Role.PHARMACIST})
 
 POSTS: Final = """
 (SELECT json_agg(x) FROM staff_role x WHERE x.practitioner = {practitioner}) AS posts,
-(SELECT json_agg(x) FROM staff_licence x WHERE x.practitioner = {practitioner}) AS licences
+(SELECT json_agg(x) FROM (SELECT l.*, r.custodian FROM staff_licence l JOIN resource r USING (key)
+  WHERE l.practitioner = {practitioner}) x) AS licences,
+(SELECT array_agg(x.institution) FROM account_proof x
+  WHERE x.login = {login} AND x.own = 0 AND x.ended IS NULL) AS vouched
 """
 CHOSEN: Final = f"""
 (SELECT x.practitioner_role FROM session_acting x WHERE x.session = s.id) AS chosen,
@@ -58,13 +63,18 @@ def today() -> date:
 def as_staff(principal: Principal, row: Mapping[str, Any], chosen: str | None = None) -> tuple[Principal, Standing]:
     """The principal in the post that they act in. row: with the columns of POSTS.
 
-    Programs of an institution, which are no practitioner, hold no post.
+    Whoever makes an account at one institution can bind it to any practitioner. It therefore acts in posts of that
+    institution, and in those of another only where that one has vouched for the account (proof.confirm); and a licence
+    counts where one of these, or the operator, keeps the Practitioner, so that nobody borrows another's name with what
+    was granted to it. Programs of an institution, which are no practitioner, hold no post.
     """
     if principal.role not in STAFF or principal.practitioner is None:
         return principal, Standing()
-    standing = standing_of(
-        principal.role, principal.institution, _rows(row["posts"]), _rows(row["licences"]), chosen, today()
-    )
+    trusting = {principal.institution, *(row["vouched"] or ())}
+    posts = [post for post in _rows(row["posts"]) if post["institution"] in trusting]
+    keepers = {0, *(key_of("Organization", one) for one in trusting if one)}
+    licences = [licence for licence in _rows(row["licences"]) if licence["custodian"] in keepers]
+    standing = standing_of(principal.role, principal.institution, posts, licences, chosen, today())
     post = standing.post
     acting = replace(
         principal,
@@ -107,6 +117,7 @@ async def project(connection: Connection, changes: Sequence[Change]) -> None:
     staff = [change.key for change in changes if change.type in ("Practitioner", "PractitionerRole")]
     if staff:
         await connection.execute("SELECT project_staff($1)", staff)
+        await forget_remembered(connection)
     ended = [change.key for change in changes if guardians.says_ended(change.type, change.resource)]
     if ended:
         await guardians.end_with(connection, ended)

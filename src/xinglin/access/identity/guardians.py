@@ -16,7 +16,7 @@ import orjson
 
 from xinglin.access import audit
 from xinglin.access.categories import CATEGORY_MASK
-from xinglin.access.identity.proof import REACHED, use_code
+from xinglin.access.identity.proof import reached, use_code
 from xinglin.access.posts import first_day, rules
 from xinglin.access.principal import NODE, Principal, Purpose, Role
 from xinglin.core.rest.gate import Write
@@ -42,7 +42,7 @@ _FIELDS: Final = f"""
 g.id, g.ward, g.kind, g.categories, g.starts, g.ends, g.ended, g.login, g.by,
 (SELECT convert_from(r.body, 'UTF8') FROM resource r WHERE r.key = g.ward_key AND NOT r.deleted) AS body,
 EXISTS (SELECT 1 FROM account c WHERE c.patient = g.ward AND c.active AND c.login <> g.login) AS own_account,
-CASE WHEN g.kind = 'adult' THEN {REACHED.format(patient="g.ward", login="g.by")} END AS linked
+CASE WHEN g.kind = 'adult' THEN {reached(patient="g.ward", login="g.by")} END AS linked
 """  # noqa: S608
 WARD: Final = f"""
 (SELECT row_to_json(w) FROM (

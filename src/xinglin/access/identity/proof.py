@@ -32,6 +32,7 @@ from xinglin.kernel.errors import NotFound, Unprocessable
 
 OPERATOR: Final = "xinglin"
 METHODS: Final = ("resident-card", "household-book", "passport", "other-document", "operator", "openid")
+STAFF: Final = 0  # in place of the key of a Patient: the account is no patient's
 CODE_MINUTES: Final = 15
 CODE_TRIES: Final = 5
 
@@ -40,11 +41,15 @@ REACHED: Final = """
    FROM account_proof p JOIN person_link mine ON mine.patient = p.own JOIN person_link other USING (person)
   WHERE p.login = {login} AND p.ended IS NULL AND mine.patient_id = {patient}
     AND (other.patient = ANY(p.records) OR EXISTS (
-         SELECT 1 FROM person_term t WHERE t.patient = other.patient AND t.kind = 9
+         SELECT 1 FROM person_term t WHERE t.patient = other.patient AND t.kind = {kind}
             AND sha256(convert_to(t.term, 'UTF8')) = p.number)))
 """
-"""Ids of the linked Patients that a login has been proven to be. 9: Kind.BLOCK, where strong identifiers stand."""
-assert Kind.BLOCK == 9
+"""Ids of the linked Patients that a login has been proven to be; `reached` fills it in."""
+
+
+def reached(*, patient: str, login: str) -> str:
+    """REACHED for these expressions of a statement. Strong identifiers stand among the blocks."""
+    return REACHED.format(patient=patient, login=login, kind=int(Kind.BLOCK))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +70,13 @@ async def confirm(
     """Say that the holder of an account is the person of their Patient; the keys of the records this opens.
 
     institution: Organization id, or None for all, which needs a number that names one person (`number`, as an outside
-    provider asserts it, else the Patient's own). Raises NotFound for an account that is no patient's, or where the
-    institution holds no linked record.
+    provider asserts it, else the Patient's own). For an account of staff: that they may act in the posts which the
+    institution gives them, though their account belongs to another. Raises NotFound for an account that is not there,
+    or where the institution holds no linked record; Unprocessable.
     """
     login = login if login.startswith("token:") else fold_login(login)
+    if await _is_staff(connection, login):
+        return await _confirm_staff(connection, login, institution, by, method)
     own = await _own_patient(connection, login)
     if institution is None:
         return await _confirm_everywhere(connection, login, own, by, method, number)
@@ -77,6 +85,19 @@ async def confirm(
         raise NotFound("The account's person has no record at this institution.", remedy="Check login and person.")
     await _replace(connection, login, key_of("Patient", own), institution, records, None, by, method)
     return records
+
+
+async def _is_staff(connection: Connection, login: str) -> bool:
+    return bool(await connection.fetchval("SELECT role <> 'patient' FROM account WHERE login = $1", login))
+
+
+async def _confirm_staff(
+    connection: Connection, login: str, institution: str | None, by: str, method: str
+) -> list[int]:
+    if institution is None:
+        raise Unprocessable("Each institution vouches for its own staff.", remedy="Name the institution.")
+    await _replace(connection, login, STAFF, institution, [], None, by, method)
+    return []
 
 
 async def _own_patient(connection: Connection, login: str) -> str:
@@ -193,7 +214,7 @@ async def seem_elsewhere(connection: Connection, login: str, patient: str) -> li
 
 
 _ELSEWHERE: Final = f"""
-WITH reached AS (SELECT unnest({REACHED.format(patient="$2", login="$1")}) AS id)
+WITH reached AS (SELECT unnest({reached(patient="$2", login="$1")}) AS id)
 SELECT DISTINCT o.id FROM person_link mine JOIN person_link other USING (person)
   JOIN resource r ON r.key = other.patient AND NOT r.deleted
   JOIN resource o ON o.key = r.custodian

@@ -19,7 +19,7 @@ import asyncpg
 from xinglin.access.identity import limits, sessions
 from xinglin.access.identity.acting import CHOSEN, POSTS, Acting, as_staff
 from xinglin.access.identity.guardians import as_guardian, row_of, ward_of, wards
-from xinglin.access.identity.proof import REACHED
+from xinglin.access.identity.proof import reached
 from xinglin.access.identity.sessions import SEEN_EVERY, Session, hashed
 from xinglin.access.identity.tokens import CHANNEL
 from xinglin.access.oauth import bearing
@@ -47,27 +47,27 @@ PURPOSES: Final = {
 _SESSION = f"""
 SELECT s.id, s.login, s.csrf, s.created, s.seen, s.expires, s.address, s.agent,
        a.name_zh, a.name_en, a.role, a.institution, a.practitioner, a.patient,
-       {REACHED.format(patient="a.patient", login="a.login")} AS linked,
-       {POSTS.format(practitioner="a.practitioner")}, {CHOSEN}
+       {reached(patient="a.patient", login="a.login")} AS linked,
+       {POSTS.format(practitioner="a.practitioner", login="a.login")}, {CHOSEN}
   FROM session s JOIN account a USING (login)
  WHERE s.hash = $1 AND s.expires > $2 AND s.seen > $3 AND a.active
 """  # noqa: S608
 _TOKEN = f"""
 SELECT t.id, t.name, t.role, t.institution, t.practitioner, t.patient, t.scopes, t.expires, t.revoked,
-       {REACHED.format(patient="t.patient", login="'token:' || t.id")} AS linked,
-       {POSTS.format(practitioner="t.practitioner")}
+       {reached(patient="t.patient", login="'token:' || t.id")} AS linked,
+       {POSTS.format(practitioner="t.practitioner", login="'token:' || t.id")}
   FROM access_token t WHERE t.hash = $1
 """  # noqa: S608
 _TOKEN_STANDS = f"""
 SELECT t.id, t.name, t.role, t.institution, t.practitioner, t.patient, t.scopes,
-       {REACHED.format(patient="t.patient", login="'token:' || t.id")} AS linked,
-       {POSTS.format(practitioner="t.practitioner")}
+       {reached(patient="t.patient", login="'token:' || t.id")} AS linked,
+       {POSTS.format(practitioner="t.practitioner", login="'token:' || t.id")}
   FROM access_token t WHERE t.id = $1 AND t.revoked IS NULL AND t.expires > $2
 """  # noqa: S608
 _ACCOUNT_STANDS = f"""
 SELECT a.name_zh AS name, a.role, a.institution, a.practitioner, a.patient,
-       {REACHED.format(patient="a.patient", login="a.login")} AS linked,
-       {POSTS.format(practitioner="a.practitioner")}
+       {reached(patient="a.patient", login="a.login")} AS linked,
+       {POSTS.format(practitioner="a.practitioner", login="a.login")}
   FROM account a WHERE a.login = $1 AND a.active
 """  # noqa: S608
 _TOKEN_LOGIN: Final = "token:"  # noqa: S105  a prefix, no secret
