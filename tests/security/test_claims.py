@@ -69,13 +69,11 @@ async def test_a_consent_about_nobody_opens_nothing(own_county: County) -> None:
 CLASS = {"system": "https://xinglin.example/fhir/CodeSystem/record-category", "code": "laboratory"}
 NOTHING: dict[str, dict[str, Any]] = {
     "an unknown class": {"class": [{"system": "urn:x", "code": "laboratory"}]},
-    "single resources": {"data": [{"meaning": "instance", "reference": ref("Observation/1")}]},
+    "what hangs together with a resource": {"data": [{"meaning": "related", "reference": ref("Observation/1")}]},
     "codes": {"code": [concept("x")]},
     "dates of the data": {"dataPeriod": {"start": "2024"}},
     "an action that shows nothing": {"action": [concept("correct")]},
     "a period that cannot be read": {"period": {"start": "soon"}},
-    "a deny of everything": {"provision": [{"type": "deny"}]},
-    "a deny of an unknown class": {"provision": [{"type": "deny", "class": [{"system": "urn:x", "code": "y"}]}]},
 }
 
 
@@ -97,14 +95,21 @@ def test_case_89_an_untyped_provision_permits_nothing() -> None:
     assert not compile_consent(body)
 
 
-def test_case_89_a_permit_inside_a_deny_opens_no_more_than_the_whole() -> None:
+@pytest.mark.parametrize("deny", [{}, {"class": [{"system": "urn:x", "code": "y"}]}, {"period": {"start": "soon"}}])
+async def test_case_89_a_denial_inside_closes_what_it_may_mean(own_county: County, deny: dict[str, Any]) -> None:
+    body = consent("b1", "Organization/A", provision=[{"type": "deny", **deny}])
+    assert (await own_county.ask("dr-b", "POST", "Consent", body)).status_code == 201
+    assert await own_county.ids("dr-a", "Observation?_id=ob1,hid") == set()
+
+
+async def test_case_89_a_permit_inside_a_deny_opens_no_more_than_the_whole(own_county: County) -> None:
     inner = {"type": "permit", "actor": [actor("IRCP", "Organization/A"), actor("IRCP", "Organization/C")]}
-    outer = consent("a1", "Organization/A", period={"end": "2020"}, provision=[{"type": "deny", "provision": [inner]}])
+    outer = consent("b1", "Organization/A", provision=[{"type": "deny", "provision": [inner]}])
     outer["provision"]["class"] = [CLASS]
-    outer["provision"]["actor"].append(actor("CST", "Organization/B"))
-    plain = dict(outer, provision={**outer["provision"], "provision": []})
-    (opened,) = compile_consent(outer)
-    assert [opened] == compile_consent(plain)
+    grants = compile_consent(outer, 1)
+    opened = {(grant.grantee, grant.custodian, grant.category) for grant in grants if grant.permit}
+    plain = compile_consent(dict(outer, provision={**outer["provision"], "provision": []}), 1)
+    assert opened == {(grant.grantee, grant.custodian, grant.category) for grant in plain}
 
 
 async def test_case_89_a_purpose_is_not_another(own_county: County) -> None:

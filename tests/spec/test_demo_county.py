@@ -286,7 +286,7 @@ def test_what_is_sensitive_is_labelled() -> None:
 def test_accounts_of_every_role_are_real(county: list[DemoBundle]) -> None:
     users = accounts(COUNTY)
     exists = {f"{r['resourceType']}/{r['id']}" for b in county for r in b.resources}
-    assert {user.role for user in users} == {"patient", "clinician", "pharmacist", "clerk", "manager"}
+    assert {user.role for user in users} == {"patient", "clinician", "pharmacist", "clerk", "manager", "privacy"}
     assert len({user.login for user in users}) == len(users)
     for user in users:
         assert user.reference in exists and f"Organization/{user.organization}" in exists
