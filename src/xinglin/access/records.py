@@ -16,12 +16,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Final
-from urllib.parse import parse_qs
 
 import asyncpg
 
 from xinglin.access import audit
 from xinglin.access.audit import ANYTHING, Access, AccessEntry, Wanted
+from xinglin.access.audit import search as log
 from xinglin.access.audit.lines import shown
 from xinglin.access.house import House
 from xinglin.access.parameters import stay_fresh
@@ -162,7 +162,7 @@ class Records:
     ) -> Found:
         """A page of a search; `query` is a query string. Raises Invalid for a query that cannot be understood."""
         if type == "AuditEvent" and compartment is None:
-            return await self._search_log(query)
+            return await self._search_log(query, strict)
         parsed = parse(query, type, within=compartment, lenient=not strict)
         async with self._audited("search", _target(type, parsed)) as touched:
             async with self.house.database.connection() as connection:
@@ -215,6 +215,11 @@ class Records:
     async def write(self, writes: Sequence[Write], *, custodian: str | None = None) -> list[Outcome]:
         """Make all the changes, or none. `custodian`: the Organization that holds them (programs of the operator)."""
         async with self.refusals(_interaction(writes), _written(writes)):
+            if any(one.type == "AuditEvent" for one in writes):
+                raise Forbidden(
+                    "AuditEvents are written by this node alone, of what was done here.",
+                    remedy="Keep another system's events in its own repository.",
+                )
             if custodian and self.principal.role is not Role.SYSTEM:
                 raise Forbidden("Only a program of the operator says for whom it writes.")
             return await self._write(writes, custodian)
@@ -341,36 +346,33 @@ class Records:
         return scope
 
     async def _read_log(self, id: str) -> Stored:
-        found = await self.audit_trail(count=1, before=int(id[1:]) + 1)
-        if not found or f"a{found[0].seq}" != id:
-            raise _missing("AuditEvent", id)
-        return _log_entry(found[0])
+        async with self._audited("read", f"AuditEvent/{id}"):
+            found = (await self._log_page(log.parse(f"_id={id}"))).matches
+            if not found:
+                raise _missing("AuditEvent", id)
+        return found[0]
 
-    async def _search_log(self, query: str) -> Found:
-        """AuditEvents are read from the log. Parameters: patient, _count, and the page cursor `_page`."""
-        asked = parse_qs(query, keep_blank_values=True)
-        unknown = sorted(set(asked) - {"patient", "_count", "_page", "_format", "_pretty"})
-        warnings = [
-            Issue("not-supported", f"AuditEvent is not searched by {name!r}.", severity="warning") for name in unknown
+    async def _search_log(self, query: str, strict: bool) -> Found:
+        """AuditEvents are read from the log (access/audit/search.py says by which parameters)."""
+        asked = log.parse(query, strict=strict)
+        async with self._audited("search", asked.target):
+            return await self._log_page(asked)
+
+    async def _log_page(self, asked: log.Asked) -> Found:
+        scope = self._log_scope(None)
+        async with self.house.database.connection() as connection:
+            page = await log.run(connection, asked, scope)
+            persons, custodians = await log.names(connection, page.entries, self.visible)
+        site = self.house.settings.public_base
+        found = [
+            _log_entry(entry, audit.audit_event(entry, persons.get(entry.person), custodians=custodians, site=site))
+            for entry in page.entries
         ]
-        count = _number(asked, "_count", 50)
-        patient = asked.get("patient", [""])[0].removeprefix("Patient/") or None
-        entries = await self.audit_trail(patient=patient, count=count + 1, before=_number(asked, "_page", 2**62))
-        following = str(entries[count - 1].seq) if len(entries) > count else None
-        return Found([_log_entry(entry) for entry in entries[:count]], [], None, following, warnings, query)
+        return Found(found, [], page.total, page.next, list(asked.warnings), asked.used)
 
 
-def _number(asked: dict[str, list[str]], name: str, otherwise: int) -> int:
-    text = asked.get(name, [""])[0]
-    if not text:
-        return otherwise
-    if not text.isdigit() or len(text) > 18:
-        raise Invalid(f"{name} is {text[:20]!r}, not a number.", code="value", expression=name)
-    return max(1, min(int(text), 1000 if name == "_count" else 2**62))
-
-
-def _log_entry(entry: AccessEntry) -> Stored:
-    return Stored("AuditEvent", f"a{entry.seq}", 1, entry.at, encode(audit.audit_event(entry, None)))
+def _log_entry(entry: AccessEntry, event: dict[str, Any]) -> Stored:
+    return Stored("AuditEvent", f"a{entry.seq}", 1, entry.at, encode(event))
 
 
 def _check_type(type: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol, TypedDict
 import orjson
 
 from xinglin.access.principal import Principal
+from xinglin.core.store.keys import cached_hash64
 from xinglin.kernel import clock
 from xinglin.kernel.database import Connection
 
@@ -22,6 +23,7 @@ ACTIONS: Final = {
     "vread": "R",
     "history": "R",
     "export": "R",
+    "import": "C",
     "search": "E",
     "update": "U",
     "delete": "D",
@@ -32,6 +34,7 @@ COLUMNS: Final = {
     "at": "bigint",
     "person": "bigint",
     "custodians": "text",
+    "disclosed": "boolean",
     "institution": "text",
     "login": "text",
     "name": "text",
@@ -84,10 +87,20 @@ class Access:
             *(who.role.value, who.purpose.value, ACTIONS.get(done, "E"), done, self.target, self.outcome, self.why),
         )
         persons = self.persons or (0,)
-        if not self.custodians:
-            return [(event, at, person, "", *rest) for person in persons]
-        held = [" ".join(map(str, keys)) for keys in self.custodians]
-        return [(event, at, *one, *rest) for one in zip(persons, held, strict=True)]
+        held = self.custodians or ((),) * len(persons)
+        return [
+            (event, at, person, " ".join(map(str, keys)), self._disclosed(person, keys), *rest)
+            for person, keys in zip(persons, held, strict=True)
+        ]
+
+    def _disclosed(self, person: int, custodians: tuple[int, ...]) -> bool:
+        """Whether somebody's data left the institution that holds it: exported, or shown to another institution's."""
+        if not person or self.outcome:
+            return False
+        own = self.principal.institution
+        if self.interaction == "export":
+            return True
+        return bool(own and custodians) and cached_hash64(f"Organization/{own}") not in custodians
 
 
 def agent(who: Principal) -> str:
@@ -159,6 +172,7 @@ def content(row: Mapping[str, Any]) -> dict[str, Any]:
     action = line["action"]
     return {
         **line,
+        "disclosed": line["disclosed"] or "",
         "event": str(line["event"]),
         "person": str(line["person"]) if line["person"] else "",
         "custodians": [str(key) for key in line["custodians"] or ()],

@@ -14,7 +14,8 @@ from xinglin.kernel.database import Connection
 class AccessEntry:
     """One line of an access list, as a page shows it: `at` in microseconds, `target` a reference or a type.
 
-    custodians: keys of the Organizations that hold what was shown. erased: its personal data was removed.
+    custodians: keys of the Organizations that hold what was shown. disclosed: it left them. erased: its personal data
+    was removed.
     """
 
     seq: int
@@ -35,6 +36,7 @@ class AccessEntry:
     behalf: str = ""
     basis: str = ""
     custodians: tuple[int, ...] = ()
+    disclosed: bool = False
     erased: bool = False
 
 
@@ -66,7 +68,7 @@ ANYTHING: Final = Wanted()
 
 ENTRY: Final = (
     "seq, event::text AS event, at, person, institution, login, name, role, purpose, interaction, target, outcome, why,"
-    " agent, client, behalf, basis, custodians, erased IS NOT NULL AS erased"
+    " agent, client, behalf, basis, custodians, disclosed, erased IS NOT NULL AS erased"
 )
 """Columns of an AccessEntry."""
 
