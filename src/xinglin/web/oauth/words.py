@@ -81,3 +81,18 @@ def of_whom(text: str) -> str:
     if scope is None:
         return ""
     return _("Only of this person") if scope.context == "patient" else _("Of everybody whose record you may open")
+
+
+KNOWN: Final = (
+    N_("The app is not known here."),
+    N_("The app is not approved here."),
+    N_("The app asks for an answer at an address that is not registered for it."),
+    N_("This request is over, or was answered."),
+    N_("Start again from the app."),
+    N_("The request cannot be read."),
+    N_("This app was opened by somebody else."),
+    N_("Open it again yourself."),
+    N_("Nothing was allowed."),
+    N_("Choose what the app may see, or refuse it."),
+)
+"""Sentences of access.oauth that readers of pages meet, listed here so that they reach the catalogue."""

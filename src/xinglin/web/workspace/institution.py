@@ -61,7 +61,7 @@ def routes() -> list[BaseRoute]:
 
 def tabs(current: str) -> list[Tab]:
     """Of the manager's pages."""
-    shown = (("", _("Overview")), ("/users", _("Users")), ("/access", _("Access log")))
+    shown = (("", _("Overview")), ("/users", _("Users")), ("/apps", _("Apps")), ("/access", _("Access log")))
     return [Tab(f"/desk/institution{path}", name, path == current) for path, name in shown]
 
 
