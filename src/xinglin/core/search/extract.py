@@ -201,7 +201,9 @@ def _leaf(path: Path, fhir_type: str, target: _Target, type_name: str, registry:
         return reference_leaf(path.hash, fhir_type, target.mask, target.restricted, rank, registry.base)
     if path.kind == "date":
         return moment_leaf(path.hash, fhir_type, target.mask, path.headline)
-    simple = {"string": string_leaf, "uri": uri_leaf, "number": number_leaf, "quantity": quantity_leaf}
+    if path.kind == "string":
+        return string_leaf(path.hash, fhir_type, target.mask, path.prefixed)
+    simple = {"uri": uri_leaf, "number": number_leaf, "quantity": quantity_leaf}
     make = simple.get(path.kind)
     return make(path.hash, fhir_type, target.mask) if make else (lambda value, rows: None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from hashlib import sha256
 from typing import Final
 
 from xinglin.core.store.keys import hash64
@@ -35,6 +36,17 @@ def of_type_hash(path: int, system: str, code: str, value: str) -> int:
 def identifier_hash(path: int, value: str) -> int:
     """The row of a reference's logical identifier, for `:identifier`; its system stands beside it."""
     return hash64(f"{path}|\0identifier|{value}")
+
+
+LONGEST_PREFIX: Final = 8
+"""Characters of a name's folded text up to which every beginning has a row: what people type to find somebody."""
+
+
+@lru_cache(maxsize=65536)
+def prefix_hash(path: int, text: str) -> int:
+    """The row of whatever starts with a folded text; a hash that PostgreSQL can compute too (0003_names.sql)."""
+    digest = sha256(f"{path}|{text}".encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
 
 
 @lru_cache(maxsize=4096)

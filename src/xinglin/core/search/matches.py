@@ -16,6 +16,7 @@ from xinglin.core.search.hashes import (
     composite_system_path,
     identifier_hash,
     of_type_hash,
+    prefix_hash,
     system_row,
     text_path,
     token_hash,
@@ -44,6 +45,7 @@ from xinglin.core.search.query import (
 )
 from xinglin.core.search.scope import Scope
 from xinglin.core.search.slots import later
+from xinglin.core.search.values import fold
 from xinglin.core.store.keys import TYPE_NUMBERS, cached_hash64, key_of, reference_key, system_hash
 from xinglin.kernel.errors import Invalid
 
@@ -67,7 +69,22 @@ def match(condition: Match) -> Compiled:
     if kind == "composite":
         found = of(CompositeValue, values)
         return c.any_of([composite(path, value) for path in paths for value in found])
+    if kind == "string" and modifier is None and all(path.prefixed for path in paths):
+        return names(paths, of(TextValue, values))
     return rows_of(kind, [path.hash for path in paths], values, modifier)
+
+
+def names(paths: Sequence[Path], values: list[TextValue]) -> Compiled:
+    """Beginnings of people's names: tokens, which stand in the default order, where they are short."""
+    if not all(value.brief for value in values):
+        return texts([path.hash for path in paths], values, None)
+    rows = [TokenRow(later(beginning, path.hash, value.text)) for path in paths for value in values]
+    return c.of_tokens(rows, rank=20)
+
+
+def beginning(path: int, text: str) -> int:
+    """The row of what starts with a text as written at a path."""
+    return prefix_hash(path, fold(text))
 
 
 def of(kind: type[T], values: Sequence[Value]) -> list[T]:

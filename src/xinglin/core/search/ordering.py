@@ -134,6 +134,11 @@ def _indexed(table: str, column: str, paths: list[int], choose: str) -> Callable
     return expression
 
 
+def _restricted(type_name: str | None, texts: str) -> str:
+    """Of references only those to a type, where the parameter counts no others: written Type/id, at any server."""
+    return texts if type_name is None else f"SELECT text FROM ({texts}) AS b WHERE text ~ '(^|/){type_name}[/?]'"
+
+
 def _in_body(parameter: Parameter, choose: str) -> Callable[[Scope, str], str]:
     """Codes and references are indexed by hash only: their text is asked of the body."""
     below = {"CodeableConcept": ("coding", "code"), "Coding": ("code",), "Identifier": ("value",)}
@@ -141,7 +146,7 @@ def _in_body(parameter: Parameter, choose: str) -> Callable[[Scope, str], str]:
 
     def expression(scope: Scope, r: str) -> str:
         rows = [
-            body_texts(scope, r, walk, below.get(walk.type, ()))
+            _restricted(path.restriction, body_texts(scope, r, walk, below.get(walk.type, ())))
             for path in parameter.paths
             for walk in path.walks or ()
         ]

@@ -42,6 +42,13 @@ HEADLINE_DATES: Final[dict[str, str]] = {
 }  # fmt: skip
 """The date parameter of each type that lives in `resource.date`: what a clinician would order by."""
 
+NAMES: Final = frozenset(
+    f"{person}.name{part}"
+    for person in ("Patient", "Person", "Practitioner", "RelatedPerson")
+    for part in ("", ".family", ".given")
+)
+"""Paths whose beginnings are tokens. A further one needs a migration that indexes what is there (0003_names.sql)."""
+
 NOT_INDEXED: Final = frozenset({"_id", "_lastUpdated", "_filter", "_query", "_text", "_content"})
 """Answered from columns, or no parameter of a value in the resource."""
 
@@ -49,7 +56,8 @@ NOT_INDEXED: Final = frozenset({"_id", "_lastUpdated", "_filter", "_query", "_te
 @dataclass(frozen=True, slots=True)
 class Path:
     """One indexed path. `kind` is the parameter's type; `hash` opens its rows; `walks` is None for an expression
-    that only `core.paths` can evaluate. `headline`: its rows are `resource.date`."""
+    that only `core.paths` can evaluate. `headline`: its rows are `resource.date`. `prefixed`: the beginnings of its
+    texts are tokens too, which stand in the default order: people are many, and found by a few letters."""
 
     text: str
     kind: str
@@ -58,6 +66,7 @@ class Path:
     expression: str
     restriction: str | None = None
     headline: bool = False
+    prefixed: bool = False
     components: tuple[tuple[Component, ...], ...] = ()
 
     @property
@@ -247,7 +256,8 @@ def _path(type_name: str, definition: SearchParameterDef, part: Branch) -> Path:
     taken = None if part.steps is None else tuple(walks(type_name, part.steps)) or None
     own = f"{definition.generation}:{part.text}" if definition.generation else part.text
     hashed = path_hash(type_name, own, definition.type)
-    return Path(part.text, definition.type, hashed, taken, whole, part.restriction)
+    prefixed = whole in NAMES and definition.type == "string" and not definition.generation
+    return Path(part.text, definition.type, hashed, taken, whole, part.restriction, prefixed=prefixed)
 
 
 def _composite_path(type_name: str, definition: SearchParameterDef, part: Branch) -> Path:

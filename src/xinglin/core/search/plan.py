@@ -120,27 +120,31 @@ class Plan:
         merged = " UNION ALL ".join(scans)
         if len(scans) > 1:
             merged = f"SELECT * FROM ({merged}) AS {scope.row('m')} ORDER BY person, date DESC, key OFFSET 0"
-        r, found = self._looked_up(scope, f"{k}.key")
+        r, found = self._looked_up(scope, f"{k}.key", scanned=True)
         return (
             f"SELECT {columns(r)} FROM ({merged}) AS {k} CROSS JOIN LATERAL ({found}) AS {r}"
             f" ORDER BY {k}.person, {k}.date DESC, {k}.key"
         )
 
     def _scan(self, scope: Scope, t: str, place: int) -> list[str]:
-        """WHERE of the scan of one of the driver's tokens, without the rows that an earlier one gives."""
+        """WHERE of the scan of one of the driver's tokens, without the rows that an earlier one gives. Other tokens
+        are asked before anything is looked up."""
         assert self.driver is not None
         wheres = [token_where(t, self.driver.tokens[place : place + 1], scope), *self._own(scope, t)]
+        wheres += [part.filter(scope, t) for part in self._beside()]
         if place:
             e = scope.row("e")
             earlier = token_where(e, self.driver.tokens[:place], scope)
             wheres.append(f"(SELECT true FROM token {e} WHERE {earlier} AND {at(e, t)} LIMIT 1) IS NOT TRUE")
         return wheres
 
-    def _looked_up(self, scope: Scope, key: str) -> tuple[str, str]:
-        """(alias, SELECT) of the one resource with a key, where all that the driver does not say holds."""
+    def _looked_up(self, scope: Scope, key: str, scanned: bool = False) -> tuple[str, str]:
+        """(alias, SELECT) of the one resource with a key, where all holds that neither the driver nor its scan says."""
         alias = scope.resource()
         r = alias.name
-        where = " AND ".join([holds(scope, r, alias.guard, self.type, self._rest()), *self._own(scope, r)])
+        beside = self._beside() if scanned else []
+        rest = [part for part in self._rest() if part not in beside]
+        where = " AND ".join([holds(scope, r, alias.guard, self.type, rest), *self._own(scope, r)])
         return r, f"SELECT {r}.* FROM resource {r} WHERE {r}.key = {key} AND {where} OFFSET 0"
 
     def _headed(self, scope: Scope, cursor: Cursor | None) -> str:
@@ -170,7 +174,7 @@ class Plan:
         dated = f"SELECT {t}.key, NULLIF({t}.date, {NO_DATE}) AS s0 FROM token {t} WHERE {where}"
         after = f" WHERE {self.ordering.after(cursor, scope.bind)}" if cursor else ""
         rows = f"SELECT * FROM ({dated}) AS {scope.row('d')}{after} ORDER BY {self.ordering.clause()} OFFSET 0"
-        r, found = self._looked_up(scope, f"{k}.key")
+        r, found = self._looked_up(scope, f"{k}.key", scanned=True)
         return (
             f"SELECT {columns(r)}, {k}.s0 FROM ({rows}) AS {k} CROSS JOIN LATERAL ({found}) AS {r}"
             f" ORDER BY {self.ordering.clause(f'{k}.')}"
@@ -221,6 +225,10 @@ class Plan:
 
     def _own(self, scope: Scope, alias: str) -> list[str]:
         return [] if self.person is None else [f"{alias}.person = {scope.bind(self.person)}"]
+
+    def _beside(self) -> list[Compiled]:
+        """Parts that are tokens as the driver is: they hold for one of its rows or do not."""
+        return [part for part in self.parts if part.tokens and part is not self.driver]
 
     def _rest(self) -> list[Compiled]:
         return [part for part in self.parts if part is not self.driver or not part.exact]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from xinglin.core.search.hashes import LONGEST_PREFIX
 from xinglin.core.search.parameters import Parameter
-from xinglin.core.search.slots import later
+from xinglin.core.search.slots import Late, later
+from xinglin.core.search.values import fold
 from xinglin.kernel.errors import Issue
 
 DEFAULT_COUNT: Final = 20
@@ -32,9 +34,22 @@ class TypedIdentifier:
 
 @dataclass(frozen=True, slots=True)
 class TextValue:
-    """A string, a URI, or the text of a `:text`."""
+    """A string, a URI, or the text of a `:text`. `brief`: short enough for the tokens of a name's beginnings."""
 
     text: str
+
+    @property
+    def brief(self) -> bool:
+        return not isinstance(self.text, Late) and 0 < len(fold(self.text)) <= LONGEST_PREFIX
+
+
+@dataclass(frozen=True, slots=True)
+class BriefText(TextValue):
+    """A brief text that comes later."""
+
+    @property
+    def brief(self) -> bool:
+        return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from xinglin.core.search.hashes import (
+    LONGEST_PREFIX,
     MANY,
     any_of_system,
     identifier_hash,
     of_type_hash,
+    prefix_hash,
     system_row,
     text_path,
     token_hash,
@@ -195,13 +197,17 @@ def _written(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def string_leaf(path: int, fhir_type: str, mask: int) -> Leaf:
-    """Texts, names and addresses: a row for each part, folded and as written."""
+def string_leaf(path: int, fhir_type: str, mask: int, prefixed: bool = False) -> Leaf:
+    """Texts, names and addresses: a row for each part, folded and as written; `prefixed`: tokens of its beginnings."""
 
     def leaf(value: Any, rows: IndexRows) -> None:
         for text in string_parts(value, fhir_type):
             rows.present |= mask
-            rows.strings.append((path, fold(text), text))
+            folded = fold(text)
+            rows.strings.append((path, folded, text))
+            if prefixed:
+                for end in range(1, min(len(folded), LONGEST_PREFIX) + 1):
+                    rows.by_hash[prefix_hash(path, folded[:end])] = 0
 
     return leaf
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from xinglin.core.search.query import (
     And,
+    BriefText,
     Chain,
     Condition,
     DateValue,
@@ -132,7 +133,7 @@ def _string(value: Value, modifier: str | None, taken: Take) -> Value:
     folded = fold(value.text)
     if not folded or prefix_end(folded) is None:
         raise _Shapeless
-    return TextValue(taken(value.text))
+    return (BriefText if value.brief else TextValue)(taken(value.text))
 
 
 def _uri(value: Value, modifier: str | None, taken: Take) -> Value:
