@@ -95,7 +95,7 @@ def test_case_89_an_untyped_provision_permits_nothing() -> None:
     assert not compile_consent(body)
 
 
-@pytest.mark.parametrize("deny", [{}, {"class": [{"system": "urn:x", "code": "y"}]}, {"period": {"start": "soon"}}])
+@pytest.mark.parametrize("deny", [{}, {"class": [{"system": "urn:x", "code": "y"}]}, {"dataPeriod": {"start": "2024"}}])
 async def test_case_89_a_denial_inside_closes_what_it_may_mean(own_county: County, deny: dict[str, Any]) -> None:
     body = consent("b1", "Organization/A", provision=[{"type": "deny", **deny}])
     assert (await own_county.ask("dr-b", "POST", "Consent", body)).status_code == 201

@@ -48,6 +48,12 @@ REMEDIES: Final = {
     503: N_("Wait a minute and try again."),
 }
 KNOWN: Final = (
+    N_("Ask a colleague to open the record, and speak to the privacy officer of your institution."),
+    N_("Read the finding."),
+    N_("This has been judged already."),
+    N_("Wait for the answers."),
+    N_("Read the answer below it."),
+    N_("You have asked about this access already."),
     N_("The form is too large."),
     N_("Send less at once."),
     N_("There is no such page."),
