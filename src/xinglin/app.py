@@ -10,6 +10,7 @@ also the last resort, is an OperationOutcome. Pages answer errors with pages.
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
@@ -53,7 +54,10 @@ _OWN_SITE: Final = (b"same-origin", b"none")
 
 def application() -> Application:
     """What a server process runs; settings come from the environment."""
-    return Application(load())
+    built = Application(load())
+    gc.collect()
+    gc.freeze()  # what a process keeps for life is not looked through again while requests wait
+    return built
 
 
 class Application:

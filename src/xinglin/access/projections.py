@@ -12,12 +12,14 @@ from xinglin.access.topics import value_set_changed
 from xinglin.core.store.rows import Change
 from xinglin.kernel.database import Connection
 
+AT_ONCE = 50  # people whose spellings are worked out before other requests get their turn
+
 
 async def project(connection: Connection, changes: Sequence[Change]) -> None:
     """Bring the projections up to the changes, in the transaction that makes them."""
     patients = [(change.key, change.custodian, change.resource) for change in changes if change.type == "Patient"]
-    if patients:
-        await index_patients(connection, patients)
+    for start in range(0, len(patients), AT_ONCE):
+        await index_patients(connection, patients[start : start + AT_ONCE])
     await acting.project(connection, changes)
     for change in changes:
         if change.type == "Consent":
