@@ -8,14 +8,15 @@ files that were written before are given out no more (`closed_since`).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from xinglin.access import audit
 from xinglin.access.audit import Access
 from xinglin.access.identity.recognise import standing
-from xinglin.access.policy import visibility
-from xinglin.access.principal import Principal, Role
+from xinglin.access.policy import rule_of, visibility
+from xinglin.access.principal import Principal, Purpose, Role
+from xinglin.access.purposes import beyond_care, legal_bases, legal_basis
 from xinglin.access.records import Records
 from xinglin.access.scopes import scoped_types
 from xinglin.core.schema.decode import parse as parse_resource
@@ -32,10 +33,15 @@ STRETCH: Final = 20_000  # resources
 STRETCH_BYTES: Final = 48 << 20
 STATEMENT: Final = "10min"  # of one stretch: nobody waits at a page for it
 CLOSED: Final = """
-WITH changed AS (
+WITH said AS (
     SELECT person FROM resource WHERE type = $3 AND updated >= $1
     UNION
-    SELECT person FROM access_grant WHERE ends BETWEEN $1 AND $2
+    SELECT person FROM access_grant WHERE ends BETWEEN $1 AND $2 OR (NOT permit AND starts BETWEEN $1 AND $2)
+), changed AS (
+    SELECT person FROM said
+    UNION  -- a consent reaches every Patient that is the person
+    SELECT other.patient FROM said JOIN person_link mine ON mine.patient = said.person
+           JOIN person_link other ON other.person = mine.person
 )
 SELECT EXISTS (SELECT 1 FROM changed c JOIN audit a ON a.person = c.person WHERE c.person <> 0 AND a.target = $4)
 """
@@ -109,6 +115,25 @@ async def owner(connection: Connection, login: str) -> Principal:
     return principal
 
 
+def acting_for(principal: Principal, purpose: str, basis: str) -> Principal:
+    """The principal of an export for a purpose of its own, on a legal basis where one is named. Raises Forbidden for a
+    purpose that the role may not claim, Invalid for a basis that is none."""
+    if not purpose and not basis:
+        return principal
+    wanted = purpose or principal.purpose.value
+    if wanted not in rule_of(principal.role).purposes:
+        raise Forbidden(f"The role {principal.role.value} does not act for the purpose {wanted[:20]}.")
+    if basis:
+        legal_basis(basis, principal.role, wanted)
+    return replace(principal, purpose=Purpose(wanted), basis=basis)
+
+
+def _ground(principal: Principal) -> str:
+    """The legal basis as the access log tells it: its code and article."""
+    found = legal_bases().get(principal.basis)
+    return f"{found.code}: {found.article}" if found else ""
+
+
 async def importer(connection: Connection, login: str) -> Principal:
     """Who asked for the import, as they stand now. Raises Unauthenticated or Forbidden once they no longer may."""
     principal = await standing(connection, login)
@@ -164,7 +189,7 @@ def _readable(principal: Principal, type_name: str) -> bool:
 async def _record(connection: Connection, principal: Principal, persons: set[int], target: str) -> None:
     shown = tuple(sorted(persons - {0}))
     if shown:
-        await audit.record(connection, [Access(principal, "export", target, shown)])
+        await audit.record(connection, [Access(principal, "export", target, shown, why=_ground(principal))])
 
 
 async def note(records: Records, target: str, interaction: str = "export") -> None:
@@ -175,9 +200,11 @@ async def note(records: Records, target: str, interaction: str = "export") -> No
 async def closed_since(connection: Connection, principal: Principal, since: int, target: str) -> bool:
     """Whether consent changed, since that time, for anybody whose data the export showed.
 
-    Only where consent decides what the principal sees; persons and the operator's own programs see without.
+    Only where consent decides what the principal sees; persons, and the operator's own programs for the node's running,
+    see without.
     """
-    if principal.role is Role.PATIENT or principal.institution is None:
+    beyond = principal.purpose.value in beyond_care()
+    if principal.role is Role.PATIENT or (principal.institution is None and not beyond):
         return False
     now = clock.micros(clock.now())
     return bool(await connection.fetchval(CLOSED, since, now, TYPE_NUMBERS["Consent"], target))

@@ -27,7 +27,7 @@ from xinglin.access.house import House
 from xinglin.access.parameters import stay_fresh
 from xinglin.access.persons.find import Match
 from xinglin.access.persons.find import find as find_people
-from xinglin.access.policy import own_keys, visibility
+from xinglin.access.policy import institution_key, own_keys, visibility
 from xinglin.access.principal import Principal, Role
 from xinglin.access.projections import project
 from xinglin.access.scopes import opens_whole
@@ -110,6 +110,15 @@ class Records:
                 raise Gone(f"{type}/{id} was deleted.", remedy="Its history may still be read.")
             touched.append(found)
         return found
+
+    def keeps(self, stored: Stored) -> bool:
+        """Whether a copy of it may stay with the caller: nobody's data, or held by the institution they act for.
+
+        What a consent opened must end with it (PIPL art. 15), so no copy of that is made here.
+        """
+        who = self.principal
+        everything = who.role is Role.SYSTEM and who.institution is None
+        return not stored.person or everything or stored.custodian == institution_key(who.institution or "")
 
     async def vread(self, type: str, id: str, version: int) -> Stored:
         """One version, where it and the newest may be seen."""

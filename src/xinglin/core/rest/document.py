@@ -19,7 +19,7 @@ from xinglin.core.schema import decode
 from xinglin.core.schema.definitions import resource_types
 from xinglin.core.store.rows import Stored
 from xinglin.kernel import clock
-from xinglin.kernel.errors import Invalid, TooCostly
+from xinglin.kernel.errors import Forbidden, Invalid, TooCostly
 
 MOST: Final = 2000
 DEPTH: Final = 3  # section -> report -> observation -> performer lies within
@@ -40,6 +40,11 @@ async def document(call: Call) -> Answer:
             raise TooCostly(f"The document would hold more than {MOST} resources.", remedy="Split the composition.")
         wanted = {reference for stored in new for reference in _references(decode.parse(stored.body))}
     body = _bundle(call.door.base, gathered.values())
+    if _wished(asked, "persist") and not all(call.records.keeps(stored) for stored in gathered.values()):
+        raise Forbidden(
+            "The document holds what others keep and have opened; a copy would stay when they close it.",
+            remedy="Ask for it without persist: it is made anew each time.",
+        )
     if _wished(asked, "persist"):
         await call.records.write([Write("POST", "Bundle", resource=decode.read(body), keep_id=True)])
     return Answer(200, body)

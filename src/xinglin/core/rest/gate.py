@@ -78,6 +78,10 @@ class Records(Protocol):
 
     async def read(self, type: str, id: str) -> Stored: ...
 
+    def keeps(self, stored: Stored) -> bool:
+        """Whether the caller holds it themselves, so that a copy is no more than they have."""
+        ...
+
     async def vread(self, type: str, id: str, version: int) -> Stored: ...
 
     async def history(

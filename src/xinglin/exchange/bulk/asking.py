@@ -16,7 +16,9 @@ from xinglin.core.rest.routing import TYPES, in_compartment, known_type
 from xinglin.kernel import clock
 from xinglin.kernel.errors import Invalid
 
-PARAMETERS: Final = frozenset({"_outputFormat", "_since", "_type", "_typeFilter", "_elements", "patient"})
+PARAMETERS: Final = frozenset(
+    {"_outputFormat", "_since", "_type", "_typeFilter", "_elements", "patient", "_purpose", "_legalBasis"}
+)
 NDJSON: Final = frozenset({"application/fhir+ndjson", "application/ndjson", "ndjson"})
 NOT_EXPORTED: Final = frozenset({"AuditEvent"})  # the access log is no part of the record
 MANY_PEOPLES: Final = frozenset({"Group"})  # names others than the person it counts for: no part of one person's data
@@ -30,6 +32,7 @@ class Asked:
     """level: "system", "patient" or "group". since and at in microseconds. filters: `Type?query`, checked.
 
     elements: as given, `Type.name` or `name`. patients: ids, None for all. request: the kick-off's address.
+    purpose: v3 ActReason that the export is for ("": the token's own); basis: of data/legal_bases.json.
     """
 
     level: str
@@ -41,6 +44,8 @@ class Asked:
     elements: list[str]
     patients: list[str] | None
     request: str
+    purpose: str = ""
+    basis: str = ""
 
 
 async def asked_of(call: Call) -> Asked:
@@ -60,6 +65,8 @@ async def asked_of(call: Call) -> Asked:
         filters=filters,
         elements=_elements(call, found),
         patients=_patients(found, level),
+        purpose=_text(one(found, "_purpose") or ""),
+        basis=_text(one(found, "_legalBasis") or ""),
         request=f"{call.door.base}/{'/'.join(call.segments)}" + (f"?{call.query}" if call.query else ""),
     )
 

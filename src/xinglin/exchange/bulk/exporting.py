@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import orjson
 
-from xinglin.access.bulk import filter_of, members, owner, patient_keys, read_removed, read_stretch
+from xinglin.access.bulk import acting_for, filter_of, members, owner, patient_keys, read_removed, read_stretch
 from xinglin.access.house import House
 from xinglin.access.principal import Principal
 from xinglin.core.rest.presentation import Presentation
@@ -87,7 +87,8 @@ class Exporting:
     async def _stretch(self, type_name: str) -> None:
         async with self.house.database.transaction() as connection:
             await connection.execute("SET LOCAL synchronous_commit = off")  # made durable by the next note
-            principal = await owner(connection, self.running.job.owner)
+            standing = await owner(connection, self.running.job.owner)
+            principal = acting_for(standing, self.asked.purpose, self.asked.basis)
             extent = await self._extent(connection, principal, type_name)
             if self.progress["kind"] == OUTPUT:
                 await self._read(connection, principal, extent)

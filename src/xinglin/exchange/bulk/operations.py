@@ -11,14 +11,17 @@ A job is its owner's alone: to everybody else it does not exist.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import asdict
 from datetime import timedelta
 from email.utils import format_datetime
+from pathlib import Path
+from time import monotonic
 from typing import Any, Final
 
 import orjson
 
-from xinglin.access.bulk import check_may_export, check_may_import, closed_since, importer, note, owner
+from xinglin.access.bulk import acting_for, check_may_export, check_may_import, closed_since, importer, note, owner
 from xinglin.access.records import Records
 from xinglin.core.rest import outcomes
 from xinglin.core.rest.exchange import Answer, Call
@@ -32,6 +35,7 @@ from xinglin.kernel import clock, jobs
 from xinglin.kernel.database import Connection
 from xinglin.kernel.errors import Gone, Issue, NotFound, TooMany
 
+LOOK_AGAIN: Final = 1.0  # seconds of a download between looks at what consent says
 MOST_UNFINISHED: Final = 5  # jobs of one owner
 _LINES: Final = frozenset({"application/fhir+ndjson", "application/ndjson"})
 _PATIENT: Final = frozenset({"Patient"})
@@ -46,6 +50,8 @@ async def kick_off(call: Call) -> Answer:
     async with records.refusals("export", "/".join(call.segments)):
         check_may_export(records.principal)
     asked = await asked_of(call)
+    async with records.refusals("export", "/".join(call.segments)):
+        acting_for(records.principal, asked.purpose, asked.basis)
     if asked.group is not None:
         await records.read("Group", asked.group)  # missing and forbidden look the same
     async with records.house.database.transaction() as connection:
@@ -153,7 +159,19 @@ async def file(call: Call) -> Answer:
     await _refuse_closed(call, job)
     await note(gate_of(call), f"{exporting.target_of(job)} {name}")
     headers, length = _expiry(job), known[0]["bytes"]
-    return Answer(200, b"", headers, NDJSON, resource_body=False, stream=parts(path, length), length=length)
+    return Answer(
+        200, b"", headers, NDJSON, resource_body=False, stream=_unless_closed(call, job, path, length), length=length
+    )
+
+
+async def _unless_closed(call: Call, job: jobs.Job, path: Path, length: int) -> AsyncIterator[bytes]:
+    """The file in pieces; where a consent closes something of it on the way, the rest is not sent."""
+    looked = monotonic()
+    async for piece in parts(path, length):
+        if monotonic() - looked > LOOK_AGAIN:
+            await _refuse_closed(call, job)
+            looked = monotonic()
+        yield piece
 
 
 async def _refuse_closed(call: Call, job: jobs.Job) -> None:
@@ -161,7 +179,8 @@ async def _refuse_closed(call: Call, job: jobs.Job) -> None:
     records = gate_of(call)
     since = clock.micros(job.started or job.created)
     async with records.house.database.connection() as connection:
-        closed = await closed_since(connection, records.principal, since, exporting.target_of(job))
+        principal = acting_for(records.principal, job.arguments.get("purpose", ""), job.arguments.get("basis", ""))
+        closed = await closed_since(connection, principal, since, exporting.target_of(job))
     if closed:
         Folder.of(records.house.settings, job.kind, job.id).remove()
         raise Gone("Consent of someone in this export has changed since.", remedy="Start a new export.")
