@@ -16,6 +16,7 @@ from xinglin.kernel.database import Connection, Database
 from xinglin.kernel.errors import NotFound, Unprocessable
 
 PREFIX: Final = "xl_"  # lets secret scanners recognise a token that was committed by mistake
+SCIM: Final = "scim"  # the scope of a program that keeps an institution's staff accounts (access/scim)
 LONGEST_HOURS: Final = 366 * 24
 CHANNEL: Final = "xinglin_identity"  # NOTIFY: what a worker remembers of callers is out of date
 _SCOPE = re.compile(r"(patient|user|system)/(\*|[A-Z][A-Za-z]+)\.(\*|read|write|(?=[cruds])c?r?u?d?s?)")
@@ -96,7 +97,13 @@ def _check(
         raise Unprocessable("A patient's token names no Patient.", remedy="Add --patient ID.")
     if role not in (Role.PATIENT, Role.SYSTEM) and not institution:
         raise Unprocessable(f"A {role.value}'s token names no institution.", remedy="Add --institution ID.")
+    if SCIM in (scopes or ()) and (role is not Role.SYSTEM or not institution or list(scopes or ()) != [SCIM]):
+        raise Unprocessable(
+            "The scope scim stands alone, for a program of one institution.", remedy="Add --role system --institution ID."
+        )
     for scope in scopes or ():
+        if scope == SCIM:
+            continue
         if not _SCOPE.fullmatch(scope):  # nor one limited by a search: granting its whole type would be too much
             raise Unprocessable(f"{scope!r} is not a scope we grant.", remedy="Example: system/Observation.rs")
 
