@@ -64,6 +64,17 @@ PACKAGES = (
         },
         TESTS,
     ),
+    Package(
+        "fhirclient",
+        "2.6.3",
+        "Apache-2.0",
+        {
+            "build/fhir-client.pure.min.js": "fhir-client.min.js",
+            "LICENSE": "fhir-client.LICENSE.txt",
+            "build/fhir-client.pure.min.js.LICENSE.txt": "fhir-client.LICENSE-3RD-PARTY.txt",
+        },
+        TESTS,
+    ),
 )
 
 

@@ -127,6 +127,19 @@ async def _refreshed(
     return await _answer(connection, house, grant, wanted)
 
 
+async def public_client_of(connection: Connection, token: str) -> str:
+    """The public client that a refresh token was given to; "" where there is none.
+
+    Such a client has nothing to prove itself by, and common libraries do not even say who it is when they refresh.
+    """
+    found = await connection.fetchval(
+        "SELECT c.id FROM oauth_token t JOIN oauth_grant g ON g.id = t.grant_id JOIN oauth_client c ON c.id = g.client"
+        " WHERE t.hash = $1 AND t.kind = 'refresh' AND c.kind = 'public'",
+        hashed(token),
+    )
+    return found or ""
+
+
 async def for_program(house: House, client: Client, asked: Sequence[str]) -> Answer:
     """A program's own token, for five minutes. Raises OAuthError."""
     found = scopes.within(asked, client.scopes)

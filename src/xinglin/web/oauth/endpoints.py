@@ -91,6 +91,9 @@ async def client_of(request: Request, form: dict[str, str]) -> Client:
     if sum(ways) > 1:
         raise invalid_request("One way of proving who you are at a time.")
     named = given[0] if given else form.get("client_id") or (assertions.client_id_of(assertion) if assertion else "")
+    if not named and form.get("refresh_token"):
+        async with house(request).database.connection() as connection:
+            named = await issuing.public_client_of(connection, form["refresh_token"])
     if given and form.get("client_id", named) != named:
         raise invalid_client("client_id is not the one in the header.")
     client = await _known(request, named)
