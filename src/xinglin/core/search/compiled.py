@@ -36,7 +36,8 @@ class Heads:
 class Compiled:
     """`source` is None where only a filter is to be had. Where not `exact`, a source gives more than the filter lets
     through. `gauge` gives at least as many rows, more cheaply, for counting. `rank` prefers sources when nothing is
-    counted. `tokens` are the rows when all of it is tokens."""
+    counted. `tokens` are the rows when all of it is tokens. `early` is true of every token row, which carries its
+    resource's date, that may belong to what the filter lets through."""
 
     filter: Filter
     source: Source | None = None
@@ -46,6 +47,7 @@ class Compiled:
     name: str = ""
     gauge: Source | None = None
     heads: Heads | None = None
+    early: Filter | None = None
 
 
 NOTHING = Compiled(lambda scope, r: "false", lambda scope, person: "SELECT 0::bigint AS key WHERE false", rank=0)

@@ -29,6 +29,7 @@ from xinglin.core.search.predicates import (
     number_where,
     paths_where,
     quantity_wheres,
+    starts_where,
     string_where,
     uri_where,
 )
@@ -215,7 +216,10 @@ def headline(values: list[DateValue], type_name: str) -> Compiled:
             f" AND {alias.guard} AND {ranges(scope, alias.name)}"
         )
 
-    return Compiled(ranges, source, rank=35)
+    def early(scope: Scope, t: str) -> str:
+        return starts_where(f"{t}.date", values, scope.bind, scope.now) or "true"
+
+    return Compiled(ranges, source, rank=35, early=early)
 
 
 def moments(paths: list[int], values: list[DateValue]) -> Compiled:

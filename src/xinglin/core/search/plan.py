@@ -131,6 +131,7 @@ class Plan:
         are asked before anything is looked up."""
         assert self.driver is not None
         wheres = [token_where(t, self.driver.tokens[place : place + 1], scope), *self._own(scope, t)]
+        wheres += [part.early(scope, t) for part in self.parts if part.early]
         wheres += [part.filter(scope, t) for part in self._beside()]
         if place:
             e = scope.row("e")

@@ -89,6 +89,26 @@ def date_where(low: str, high: str, value: DateValue, bind: Bind, now: int) -> s
     }[value.prefix]
 
 
+def starts_where(start: str, values: Sequence[DateValue], bind: Bind, now: int) -> str:
+    """What `date_where` says of the start alone; "" where that is nothing."""
+    found = [_start_where(start, value, bind, now) for value in values]
+    return "(" + " OR ".join(found) + ")" if all(found) else ""
+
+
+def _start_where(start: str, value: DateValue, bind: Bind, now: int) -> str:
+    if value.prefix == "eq":
+        return f"({start} >= {bind(value.low)} AND {start} < {bind(value.high)})"
+    if value.prefix == "sa":
+        return f"{start} >= {bind(value.high)}"
+    if value.prefix == "lt":
+        return f"{start} < {bind(value.low)}"
+    if value.prefix == "eb":
+        return f"{start} <= {bind(value.low)}"
+    if value.prefix in ("le", "po"):
+        return f"{start} < {bind(value.high)}"
+    return f"{start} < {bind(widened(value, now)[1])}" if value.prefix == "ap" else ""
+
+
 def widened(value: DateValue, now: int) -> tuple[int, int]:
     """The range of `ap`: a tenth of the time between now and the date on either side."""
     slack = abs(now - (value.low + value.high) // 2) // 10
