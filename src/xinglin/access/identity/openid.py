@@ -78,6 +78,7 @@ async def begin(house: House, one: Provider, whence: Whence, *, goal: str = "", 
         )  # fmt: skip
     challenge = urlsafe_b64encode(sha256(verifier.encode()).digest()).rstrip(b"=").decode()
     query = {
+        **one.parameters,
         "response_type": "code",
         "client_id": one.client_id,
         "redirect_uri": return_address(house, one),
@@ -127,17 +128,16 @@ async def _redeem(house: House, one: Provider, metadata: Mapping[str, Any], code
         "grant_type": "authorization_code",
         "code": code,
         "redirect_uri": return_address(house, one),
-        "client_id": one.client_id,
         "code_verifier": verifier,
     }
     headers, secret = {}, providers.secret_of(one)
-    if secret and "client_secret_basic" in metadata.get(
-        "token_endpoint_auth_methods_supported", ["client_secret_basic"]
-    ):
+    methods = metadata.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
+    if secret and "client_secret_basic" in methods:
         pair = f"{quote(one.client_id, safe='')}:{quote(secret, safe='')}"  # RFC 6749 section 2.3.1
         headers["authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
-    elif secret:
-        body["client_secret"] = secret
+    else:
+        body["client_id"] = one.client_id
+        body |= {"client_secret": secret} if secret else {}
     answer = await _call("POST", metadata["token_endpoint"], data=body, headers=headers)
     token = answer.get("id_token")
     if not isinstance(token, str):
@@ -253,11 +253,14 @@ async def _call(method: str, address: str, **options: Any) -> dict[str, Any]:
                 body += part
                 if len(body) > BYTES:
                     raise Unreachable("The provider's answer is too long.", remedy="Try again later.")
-        found = answer.status_code == 200 and httpx.Response(200, content=bytes(body)).json()
+        found = httpx.Response(200, content=bytes(body)).json()
     except (httpx.HTTPError, ValueError) as error:
-        raise Unreachable("The provider does not answer.", remedy="Try again later.") from error
-    if not isinstance(found, dict):
-        raise Unreachable("The provider refused, or answered something else.", remedy="Try again later.")
+        raise Unreachable(
+            f"The provider does not answer as it should: {type(error).__name__}.", remedy="Try later."
+        ) from error
+    if answer.status_code != 200 or not isinstance(found, dict):
+        said = found.get("error") if isinstance(found, dict) else None
+        raise Unreachable(f"The provider refused: {answer.status_code} {said!r:.60}.", remedy="Try again later.")
     return found
 
 

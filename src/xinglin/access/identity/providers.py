@@ -30,6 +30,12 @@ from xinglin.kernel.errors import Conflict, Invalid, NotFound
 ALGORITHMS: Final = frozenset({"RS256", "PS256", "ES256", "ES384", "EdDSA"})
 """Signatures that may be allowed; never a shared secret or none (RFC 8725 section 3.1)."""
 
+RESERVED: Final = frozenset(
+    {"response_type", "response_mode", "client_id", "redirect_uri", "scope", "state", "nonce", "code_challenge"}
+    | {"code_challenge_method"}
+)
+"""Parameters of a visit that are ours to say."""
+
 
 class Trusted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A claim that counts where it holds one of these values."""
@@ -49,7 +55,8 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """name: in our addresses. client_secret: `env:NAME` or `file:PATH`, never the secret itself; "" for none.
 
     identity: the claim that may open the account whose Patient bears this number. second_factor: the claim by which
-    the provider says that it asked for two factors.
+    the provider says that it asked for two factors. parameters: what else its authorization endpoint is to be told
+    (`acr_values`, or `aud` of a SMART server).
     """
 
     name: str
@@ -62,6 +69,7 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     algorithms: tuple[str, ...] = ("RS256", "ES256")
     identity: Verified | None = None
     second_factor: Trusted | None = None
+    parameters: dict[str, str] = {}
 
 
 class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -113,6 +121,7 @@ def _check(one: Provider) -> None:
         "scopes": "openid" not in one.scopes,
         "client_secret": bool(one.client_secret) and not one.client_secret.startswith(("env:", "file:")),
         "identity": one.identity is not None and not one.identity.assurance.values,
+        "parameters": not RESERVED.isdisjoint(one.parameters),
         "second_factor": one.second_factor is not None and not one.second_factor.values,
     }
     for name, is_wrong in wrong.items():

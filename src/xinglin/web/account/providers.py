@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Final
 
 from starlette.requests import Request
@@ -18,6 +19,7 @@ from xinglin.web.account.confirm import address_of, freshly
 from xinglin.web.account.tickets import drop, go_on, keep, ticket, whence
 from xinglin.web.guards import house, local_path, page, principal, see_other
 
+log = logging.getLogger(__name__)
 LEAVING: Final = "web/account/templates/leaving.html"
 
 
@@ -74,7 +76,8 @@ async def back(request: Request) -> Response:
             response = await go_on(request, await openid.sign_in(gate, one, found, here))
     except openid.Unknown:
         response = see_other("/sign-in?failed=unlinked")
-    except Problem:
+    except Problem as problem:
+        log.warning("a sign-in at the provider %s was refused: %s", one.name, problem)
         response = see_other(f"{address_of(request) if signed_in else '/sign-in'}?failed=provider")
     drop(request, response, openid.KIND)
     return response
