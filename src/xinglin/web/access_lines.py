@@ -57,7 +57,7 @@ def _line(visit: Visit, directory: Directory) -> AuditLine:
         when=clock.instant(newest.at),
         who=newest.name,
         action=done,
-        role=_(ROLES[Role(newest.role)]) if newest.role in set(Role) else newest.role,
+        role=_role(newest),
         institution=directory.name(newest.institution),
         what="" if emergency else listed(dict.fromkeys(filter(None, map(_kind, visit.entries)))),
         why=emergency_reason(newest.why) if emergency else purpose(newest.purpose),
@@ -68,3 +68,10 @@ def _line(visit: Visit, directory: Directory) -> AuditLine:
 
 def _kind(entry: AccessEntry) -> str:
     return kind_of_target(entry.target)
+
+
+def _role(entry: AccessEntry) -> str:
+    """What somebody was to the person; whoever acted for them is no patient of their own."""
+    if entry.behalf:
+        return _("On behalf of the person")
+    return _(ROLES[Role(entry.role)]) if entry.role in set(Role) else entry.role
