@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import csv
 import re
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from io import StringIO
 
 import asyncpg
 import httpx
@@ -14,7 +16,7 @@ import orjson
 import pytest
 
 from xinglin.access import sharing
-from xinglin.access.audit import AccessEntry
+from xinglin.access.audit import Access, AccessEntry
 from xinglin.access.house import House
 from xinglin.access.identity import accounts
 from xinglin.access.persons import catch_up
@@ -440,3 +442,20 @@ async def test_the_access_log_is_filtered_and_paged(hospital: Hospital) -> None:
     assert "No accesses that fit" in await manager.get("/desk/institution/access?before=1")
     for query in ("since=x", "until=9999-12-31", "before=x", "before=" + "9" * 30, "login=%00", "outcome='"):
         await manager.get(f"/desk/institution/access?{query}")
+    assert "Shen Zhiyuan" in await manager.get("/desk/institution/access?purpose=TREAT")
+    assert "No accesses that fit" in await manager.get("/desk/institution/access?purpose=HRESCH")
+    await manager.get("/desk/institution/access?outcome=disclosed")
+
+
+async def test_case_81_the_access_log_as_a_table_runs_no_formula(hospital: Hospital) -> None:
+    """What a clinician wrote as their reason is text to a spreadsheet, whatever it begins with."""
+    manager = await hospital.sign_in("manager")
+    named = Principal("formulist", "=cmd|'/c calc'!A1", Role.CLINICIAN, Purpose.TREATMENT, institution="hx-hospital")
+    for why in ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "＝1"):
+        await hospital.house.audit.write(Access(named, "read", "Observation/x", why=why))
+    text = await manager.get("/desk/institution/access.csv?login=formulist")
+    rows = list(csv.reader(StringIO(text.removeprefix("\ufeff"))))
+    assert len(rows) == 8 and {len(row) for row in rows} == {11}
+    assert not [cell for row in rows for cell in row if cell.lstrip(" ").startswith(("=", "+", "-", "@", "\t", "＝"))]
+    assert {"'=1+1", "'＝1"} <= {row[9] for row in rows}
+    await (await hospital.sign_in("clinician")).get("/desk/institution/access.csv", 404)

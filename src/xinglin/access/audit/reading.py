@@ -42,7 +42,8 @@ class AccessEntry:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a reader of the log looks for: one account, only what was refused, only emergencies, a span of time.
+    """What a reader of the log looks for: one account, one purpose, only what was refused, only emergencies, only what
+    left the institution that holds it, a span of time.
 
     `since` and `until` in microseconds, `until` exclusive.
     """
@@ -52,12 +53,16 @@ class Wanted:
     emergency: bool = False
     since: int | None = None
     until: int | None = None
+    purpose: str = ""
+    disclosed: bool = False
 
     def conditions(self, arguments: list[object]) -> str:
         """AND ... of the statement; values go to the end of its arguments."""
         found = ["outcome <> 0"] if self.refused else []
         found += [f"purpose = '{Purpose.EMERGENCY}'"] if self.emergency else []
-        for column, value in (("login =", self.login), ("at >=", self.since), ("at <", self.until)):
+        found += ["disclosed"] if self.disclosed else []
+        compared = (("login =", self.login), ("purpose =", self.purpose), ("at >=", self.since), ("at <", self.until))
+        for column, value in compared:
             if value not in ("", None):
                 arguments.append(value)
                 found.append(f"{column} ${len(arguments)}")
