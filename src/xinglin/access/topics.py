@@ -14,11 +14,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import quote
 
 from xinglin.access.categories import classify
 from xinglin.access.provisions import TOPIC_BITS, topic_names
 from xinglin.core.schema.decode import parse
-from xinglin.core.store.keys import TYPE_NUMBERS
+from xinglin.core.search.execute import search
+from xinglin.core.search.parse import parse as parse_query
+from xinglin.core.store.visibility import UNRESTRICTED
+from xinglin.kernel import clock
 from xinglin.kernel.database import Connection
 
 LOCK: Final = 80001
@@ -144,13 +148,9 @@ async def _codes(connection: Connection, name: str, depth: int = 0) -> list[str]
     """system|code of a ValueSet, or the code itself; None where they cannot be listed."""
     if "|" in name:
         return [name]
-    found = await connection.fetch(
-        "SELECT r.body FROM string s JOIN resource r USING (key)"
-        " WHERE r.type = $1 AND s.exact = $2 AND NOT r.deleted ORDER BY r.updated DESC",
-        TYPE_NUMBERS["ValueSet"],
-        name,
-    )
-    value_set = next((body for row in found if (body := parse(row["body"])).get("url") == name), None)
+    now = clock.micros(clock.now())
+    found = await search(connection, parse_query(f"url={quote(name, safe='')}", "ValueSet"), UNRESTRICTED, now=now)
+    value_set = next((parse(stored.body) for stored in found.matches), None)
     if value_set is None or depth > DEEPEST:
         return None
     codes = await _listed(connection, value_set, depth)
