@@ -4,20 +4,52 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from xinglin.core import paths
 from xinglin.core.paths import PathError
+from xinglin.core.paths.environment import MAX_STEPS
+from xinglin.core.rest.exchange import shortened
 from xinglin.core.rest.parameters import pairs
 from xinglin.core.schema.definitions import Element, TypeDef, json_name, type_def
-from xinglin.kernel.errors import Invalid, Issue, Unprocessable
+from xinglin.kernel.errors import Invalid, Issue, TooLarge, Unprocessable
 
 Resource = dict[str, Any]
 Parts = dict[str, Any]
 TYPES: Final = ("add", "insert", "delete", "replace", "move")
 MOST_OPERATIONS: Final = 1000
+MOST_WORK: Final = 2_000_000  # operations times values: each may look through the whole resource
 _LAST_STEP: Final = re.compile(r"(.+)\.([A-Za-z]\w*)(?:\[(\d{1,6})\])?", re.DOTALL)
 _ANY = "value"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A path of an operation; the operations of a patch share out the steps that one expression may take."""
+
+    text: str
+    steps: int
+
+    def __str__(self) -> str:
+        return shortened(self.text)
+
+    def pairs(self, resource: Resource) -> list[tuple[Any, str]]:
+        """What it selects, each with its type."""
+        return paths.compile(self.text).evaluate_typed(resource, paths.Environment(max_steps=self.steps))
+
+
+def size_of(value: Any, enough: int) -> int:
+    """How many values there are, a long text being several, counted no further than `enough`."""
+    count, waiting = 0, [value]
+    while waiting and count <= enough:
+        node = waiting.pop()
+        count += 1 + len(node) // 64 if isinstance(node, str) else 1
+        if isinstance(node, dict):
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
+    return count
 
 
 def changes(parameters: Resource) -> Callable[[Resource], Resource]:
@@ -33,8 +65,10 @@ def changes(parameters: Resource) -> Callable[[Resource], Resource]:
         )
 
     def change(resource: Resource) -> Resource:
+        if len(operations) * size_of(resource, MOST_WORK) > MOST_WORK:
+            raise TooLarge("The patch has too many operations for so large a resource.", remedy="Send it in parts.")
         for number, operation in enumerate(operations):
-            _apply(resource, operation, f"Parameters.parameter[{number}]")
+            _apply(resource, operation, f"Parameters.parameter[{number}]", MAX_STEPS // len(operations))
         return resource
 
     return change
@@ -67,18 +101,18 @@ def _plain(part: Any) -> Any:
     return values[0] if values else None
 
 
-def _apply(resource: Resource, operation: Parts, place: str) -> None:
+def _apply(resource: Resource, operation: Parts, place: str, steps: int) -> None:
     path = _plain(operation["path"])
     if not isinstance(path, str):
         raise Invalid("The path is not text.", expression=f"{place}.part", remedy="Send it as valueString.")
     try:
-        _VERBS[operation["type"]](resource, path, operation, place)
+        _VERBS[operation["type"]](resource, Route(path, steps), operation, place)
     except PathError as error:
         issues = [Issue(issue.code, issue.text, place, issue.severity, issue.remedy) for issue in error.issues]
         raise Invalid(issues=issues) from error
 
 
-def _add(resource: Resource, path: str, operation: Parts, place: str) -> None:
+def _add(resource: Resource, path: Route, operation: Parts, place: str) -> None:
     target, type_name = _one(resource, path, place)
     if not isinstance(target, dict):
         raise Unprocessable(f"{path} has no children to add to.", expression=place)
@@ -93,16 +127,15 @@ def _add(resource: Resource, path: str, operation: Parts, place: str) -> None:
         target[key] = value
 
 
-def _insert(resource: Resource, path: str, operation: Parts, place: str) -> None:
+def _insert(resource: Resource, path: Route, operation: Parts, place: str) -> None:
     holder, key, definition, element = _list_at(resource, path, place)
     value, _ = _value(operation[_ANY], definition, element, place)
     items = holder.setdefault(key, [])
     items.insert(_index(_plain(operation["index"]), len(items) + 1, place), value)
 
 
-def _delete(resource: Resource, path: str, operation: Parts, place: str) -> None:
-    found = paths.compile(path)(resource)
-    if not found:
+def _delete(resource: Resource, path: Route, operation: Parts, place: str) -> None:
+    if not path.pairs(resource):
         return
     _one(resource, path, place)
     holder, key, number, _ = _place_of(resource, path, place)
@@ -117,7 +150,7 @@ def _delete(resource: Resource, path: str, operation: Parts, place: str) -> None
             del holder[name]
 
 
-def _replace(resource: Resource, path: str, operation: Parts, place: str) -> None:
+def _replace(resource: Resource, path: Route, operation: Parts, place: str) -> None:
     _one(resource, path, place)
     holder, key, number, holder_type = _place_of(resource, path, place)
     definition = type_def(holder_type)
@@ -133,7 +166,7 @@ def _replace(resource: Resource, path: str, operation: Parts, place: str) -> Non
     holder[new_key] = value
 
 
-def _move(resource: Resource, path: str, operation: Parts, place: str) -> None:
+def _move(resource: Resource, path: Route, operation: Parts, place: str) -> None:
     holder, key, _, _ = _list_at(resource, path, place)
     items = holder.get(key, [])
     source = _index(_plain(operation["source"]), len(items), place)
@@ -141,7 +174,7 @@ def _move(resource: Resource, path: str, operation: Parts, place: str) -> None:
     items.insert(_index(_plain(operation["destination"]), len(items) + 1, place), moved)
 
 
-_VERBS: Final[dict[str, Callable[[Resource, str, Parts, str], None]]] = {
+_VERBS: Final[dict[str, Callable[[Resource, Route, Parts, str], None]]] = {
     "add": _add,
     "insert": _insert,
     "delete": _delete,
@@ -159,9 +192,9 @@ def _index(value: Any, count: int, place: str) -> int:
 # Where a path points ----------------------------------------------------------------------------------------------
 
 
-def _one(resource: Resource, path: str, place: str) -> tuple[Any, str]:
+def _one(resource: Resource, path: Route, place: str) -> tuple[Any, str]:
     """The one item that the path selects, with its type."""
-    found = paths.compile(path).evaluate_typed(resource)
+    found = path.pairs(resource)
     if len(found) != 1:
         raise Unprocessable(
             f"{path} selects {len(found)} elements.", expression=place, remedy="A patch needs a path that selects one."
@@ -169,7 +202,7 @@ def _one(resource: Resource, path: str, place: str) -> tuple[Any, str]:
     return found[0]
 
 
-def _place_of(resource: Resource, path: str, place: str) -> tuple[Resource, str, int | None, str]:
+def _place_of(resource: Resource, path: Route, place: str) -> tuple[Resource, str, int | None, str]:
     """Holder, key, place in the list (None where it is no list) and the holder's type, of what the path selects."""
     value, _ = _one(resource, path, place)
     if isinstance(value, dict):
@@ -184,14 +217,14 @@ def _place_of(resource: Resource, path: str, place: str) -> tuple[Resource, str,
     return holder, key, number, type_name
 
 
-def _by_last_step(resource: Resource, path: str, place: str) -> tuple[Resource, str, str, int | None]:
+def _by_last_step(resource: Resource, path: Route, place: str) -> tuple[Resource, str, str, int | None]:
     """A primitive has no identity of its own: its holder is what the path before the last step selects."""
-    match = _LAST_STEP.fullmatch(path.strip())
+    match = _LAST_STEP.fullmatch(path.text.strip())
     if match is None:
         raise Unprocessable(
             f"{path} cannot be patched.", expression=place, remedy="End the path with .name or .name[0]."
         )
-    holder, type_name = _one(resource, match[1], place)
+    holder, type_name = _one(resource, replace(path, text=match[1]), place)
     if not isinstance(holder, dict):
         raise Unprocessable(f"{match[1]} has no children.", expression=place)
     _, element = _element(type_name, match[2], place)
@@ -199,7 +232,7 @@ def _by_last_step(resource: Resource, path: str, place: str) -> tuple[Resource, 
     return holder, key, type_name, int(match[3]) if match[3] else None
 
 
-def _list_at(resource: Resource, path: str, place: str) -> tuple[Resource, str, TypeDef, Element]:
+def _list_at(resource: Resource, path: Route, place: str) -> tuple[Resource, str, TypeDef, Element]:
     holder, key, type_name, number = _by_last_step(resource, path, place)
     definition, element = _element(type_name, key, place)
     if not element.repeats or number is not None:

@@ -69,7 +69,8 @@ def added(meta: Meta, given: Meta) -> Meta:
     merged = dict(meta)
     for name in LISTS:
         own = list(meta.get(name, []))
-        merged[name] = own + [new for new in given.get(name, []) if _key(new) not in map(_key, own)]
+        there = set(map(_key, own))
+        merged[name] = own + [new for new in given.get(name, []) if _key(new) not in there]
     return {name: value for name, value in merged.items() if value != []}
 
 
@@ -77,7 +78,7 @@ def removed(meta: Meta, given: Meta) -> Meta:
     """The meta without the given profiles, labels and tags."""
     left = dict(meta)
     for name in LISTS:
-        unwanted = [_key(one) for one in given.get(name, [])]
+        unwanted = {_key(one) for one in given.get(name, [])}
         left[name] = [own for own in meta.get(name, []) if _key(own) not in unwanted]
     return {name: value for name, value in left.items() if value != []}
 

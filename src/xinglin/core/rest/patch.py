@@ -165,22 +165,13 @@ def _apply(document: Any, operation: Any, number: int) -> Any:
         raise Unprocessable(f"Operation {number} cannot be applied: {error}.", code="processing") from error
     except (TypeError, KeyError, IndexError, ValueError, AttributeError, RecursionError) as error:
         raise Invalid(f"Operation {number} of the patch cannot be understood.", remedy="See RFC 6902.") from error
-    if isinstance(operation, dict) and operation.get("op") == "copy" and _size(patched, MOST_NODES) > MOST_NODES:
+    if (
+        isinstance(operation, dict)
+        and operation.get("op") == "copy"
+        and fhirpath_patch.size_of(patched, MOST_NODES) > MOST_NODES
+    ):
         raise TooLarge(f"Operation {number} makes the resource too large.")
     return patched
-
-
-def _size(value: Any, enough: int) -> int:
-    """How many values there are, counted no further than `enough`."""
-    count, waiting = 0, [value]
-    while waiting and count <= enough:
-        node = waiting.pop()
-        count += 1
-        if isinstance(node, dict):
-            waiting.extend(node.values())
-        elif isinstance(node, list):
-            waiting.extend(node)
-    return count
 
 
 def _check_unmoved(patched: Resource, stored: Stored) -> None:
