@@ -85,11 +85,26 @@ def _strong(entry: dict[str, Any]) -> Iterator[Strong]:
     if not value or entry.get("use") in ("old", "temp"):
         return
     system = entry.get("system", "")
-    codes = {coding.get("code") for coding in entry.get("type", {}).get("coding", ())}
     for kind in _kinds():
-        if system not in kind["systems"] and not codes & set(kind["types"]):
+        if not _is_of(kind, entry):
             continue
         check = _CHECKED.get(kind["check"])
         if (check(value) if check else re.fullmatch(kind["form"], value)) and len(set(value)) > 2:
             yield Strong(kind["kind"], f"{system}|{value}" if kind["scoped"] else value)
             return
+
+
+def national_numbers(patient: dict[str, Any]) -> frozenset[Strong]:
+    """Identifiers of the kinds that name one person, also those whose check fails: for telling a mistyped one."""
+    return frozenset(
+        Strong(kind["kind"], value)
+        for entry in patient.get("identifier", ())
+        if (value := fold_identifier(entry.get("value", ""))) and entry.get("use") not in ("old", "temp")
+        for kind in _kinds()
+        if _is_of(kind, entry)
+    )
+
+
+def _is_of(kind: dict[str, Any], entry: dict[str, Any]) -> bool:
+    codes = {coding.get("code") for coding in entry.get("type", {}).get("coding", ())}
+    return entry.get("system", "") in kind["systems"] or bool(codes & set(kind["types"]))

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 import orjson
 
-from xinglin.access.persons import review
+from xinglin.access.persons import models, review
+from xinglin.access.persons.blocking import MOST_SHARING, identifier_block
 from xinglin.access.persons.graph import Graph, Pair, Step, pair
 from xinglin.access.persons.index import index_patients
 from xinglin.access.persons.ledger import PERSONS_LOCK, Act, enter, load_graph
-from xinglin.access.persons.matching import Band, Decision, Matcher, decide
-from xinglin.access.persons.terms import Kind
+from xinglin.access.persons.matching import Band, Decision, Matcher
 from xinglin.access.persons.traits import Traits
 from xinglin.access.principal import NODE
 from xinglin.core.store.keys import TYPE_NUMBERS
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from xinglin.access.house import House
 
 WINDOW: Final = 2000  # versions read in one transaction
-MOST_SHARING: Final = 50  # records that one trait brings together; what more share is a dummy, and nobody's
 PARTED_BEFORE: Final = "parted-before"
 
 _WINDOW: Final = """
@@ -43,11 +42,10 @@ SELECT key, custodian, body FROM resource WHERE type = $1 AND key > $2 AND NOT d
 _CANDIDATES: Final = """
 SELECT DISTINCT one, other
   FROM (SELECT m.patient AS one, unnest(o.others) AS other
-          FROM person_term m CROSS JOIN LATERAL (
+          FROM person_block m CROSS JOIN LATERAL (
                SELECT array_agg(s.patient) AS others
-                 FROM (SELECT t.patient FROM person_term t
-                        WHERE t.kind = $2 AND t.term = m.term LIMIT $3 + 1) s) o
-         WHERE m.patient = ANY($1::bigint[]) AND m.kind = $2 AND cardinality(o.others) BETWEEN 2 AND $3) pairs
+                 FROM (SELECT b.patient FROM person_block b WHERE b.block = m.block LIMIT $2 + 1) s) o
+         WHERE m.patient = ANY($1::bigint[]) AND cardinality(o.others) BETWEEN 2 AND $2) pairs
  WHERE one <> other
 """
 _EDGES: Final = """
@@ -56,13 +54,13 @@ SELECT e.a, e.b, g.actor FROM person_edge e JOIN person_ledger g ON g.entry = e.
 """
 
 
-async def catch_up(house: House, matcher: Matcher = decide) -> int:
+async def catch_up(house: House, matcher: Matcher | None = None) -> int:
     """Link what a window of the change feed brought; the number of versions read, 0 when there is nothing new."""
     try:
         async with house.database.transaction() as connection:
             if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", PERSONS_LOCK):
                 return 0
-            return await _window(connection, house, matcher)
+            return await _window(connection, house, matcher or await models.in_force(connection))
     except (asyncpg.DeadlockDetectedError, asyncpg.UniqueViolationError, asyncpg.QueryCanceledError) as error:
         raise Conflict("Linking met other work on the same records.", remedy="It is tried again.") from error
 
@@ -137,10 +135,24 @@ def _act(graph: Graph, step: Step, action: str, why: str) -> Act:
 
 async def _decisions(connection: Connection, patients: set[int], matcher: Matcher) -> dict[Pair, Decision]:
     """What becomes of each pair that shares a trait, one of the pair being new or changed."""
-    rows = await connection.fetch(_CANDIDATES, list(patients), int(Kind.BLOCK), MOST_SHARING)
+    rows = await connection.fetch(_CANDIDATES, list(patients), MOST_SHARING)
     pairs = {pair(row["one"], row["other"]) for row in rows}
-    traits = await _traits(connection, sorted({record for two in pairs for record in two}))
+    traits = await without_dummies(connection, await _traits(connection, sorted({r for two in pairs for r in two})))
     return {(a, b): matcher(traits[a], traits[b]) for a, b in pairs if a in traits and b in traits}
+
+
+_DUMMIES: Final = """
+SELECT block FROM unnest($1::bigint[]) AS k(block)
+ WHERE (SELECT count(*) FROM (SELECT 1 FROM person_block b WHERE b.block = k.block LIMIT $2 + 1) many) > $2
+"""
+
+
+async def without_dummies(connection: Connection, traits: dict[int, Traits]) -> dict[int, Traits]:
+    """The same without identifiers that more records hold than one person has: such a number is nobody's."""
+    blocks = {identifier_block(one): one for found in traits.values() for one in found.strong}
+    rows = await connection.fetch(_DUMMIES, list(blocks), MOST_SHARING)
+    dummies = frozenset(blocks[row["block"]] for row in rows)
+    return {key: found.without(dummies) for key, found in traits.items()} if dummies else traits
 
 
 async def _traits(connection: Connection, records: Sequence[int]) -> dict[int, Traits]:

@@ -1,4 +1,4 @@
-"""From a Patient to the terms that people are found by, and that candidates for linking share. Pure."""
+"""From a Patient to the terms that people are found by. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 from xinglin.access.persons.identifiers import fold_identifier, strong_identifiers
 from xinglin.access.persons.spelling import (
     Name,
-    latin_spellings,
     names_of,
     readings,
     without_tones,
@@ -31,7 +30,7 @@ class Kind(IntEnum):
     IDENTIFIER = 6  # letters and digits
     PHONE = 7  # digits, without the country's 86
     BIRTH = 8  # 19800503, 198005, 1980
-    BLOCK = 9  # what candidates for linking share
+    BLOCK = 9  # i:kind:value of an identifier that names one person
 
 
 def terms_of(patient: dict[str, Any]) -> frozenset[Term]:
@@ -43,7 +42,7 @@ def terms_of(patient: dict[str, Any]) -> frozenset[Term]:
     found.update((Kind.IDENTIFIER, fold_identifier(entry.get("value", ""))) for entry in patient.get("identifier", ()))
     found.update((Kind.PHONE, phone) for phone in phones_of(patient))
     found.add((Kind.BIRTH, birth_of(patient)))
-    found.update((Kind.BLOCK, block) for block in blocks_of(patient, names))
+    found.update((Kind.BLOCK, f"i:{one.kind}:{one.value}") for one in strong_identifiers(patient))
     return frozenset((kind, text[:LONGEST] if kind is not Kind.BLOCK else text) for kind, text in found if text)
 
 
@@ -62,24 +61,6 @@ def fold_phone(text: str) -> str:
 def birth_of(patient: dict[str, Any]) -> str:
     """The birth date as digits, as precise as it is known."""
     return str(patient.get("birthDate", "")).replace("-", "")
-
-
-def blocks_of(patient: dict[str, Any], names: tuple[Name, ...]) -> Iterator[str]:
-    """What any two Patients share that may be linked or reviewed: an identifier, or two of name, birth date, phone."""
-    birth, phones = birth_of(patient), phones_of(patient)
-    spellings = {spelling for name in names for spelling in _block_spellings(name)}
-    for strong in strong_identifiers(patient):
-        yield f"i:{strong.kind}:{strong.value}"
-    if len(birth) == 8:
-        yield from (f"n:{spelling}:{birth}" for spelling in spellings)
-        yield from (f"p:{phone}:{birth}" for phone in phones)
-    yield from (f"q:{spelling}:{phone}" for spelling in spellings for phone in phones)
-
-
-def _block_spellings(name: Name) -> Iterator[str]:
-    yield from latin_spellings(name)
-    if not name.han and name.given:
-        yield "".join(name.given) + name.family  # a name of one piece may be written either way round
 
 
 def _name_terms(name: Name) -> Iterator[Term]:

@@ -1,162 +1,180 @@
-"""What two Patients are compared by, and how each field compares. Pure."""
+"""A Patient as the comparison sees it: names in both scripts, birth date, numbers, address in parts. Pure.
+
+The same columns are compared by Python for one pair and by DuckDB for many (comparisons.py).
+"""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from enum import StrEnum
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
 from typing import Any, Final
 
-from xinglin.access.persons.find import one_typo
-from xinglin.access.persons.identifiers import Strong, strong_identifiers
-from xinglin.access.persons.spelling import Name, fold_han, latin_spellings, names_of
+import orjson
+
+from xinglin.access.persons.identifiers import Strong, national_numbers, strong_identifiers
+from xinglin.access.persons.spelling import (
+    Name,
+    fold_han,
+    fold_latin,
+    is_han,
+    latin_spellings,
+    names_of,
+    readings,
+    without_tones,
+)
 from xinglin.access.persons.terms import birth_of, phones_of
 
-
-class Verdict(StrEnum):
-    """How a field of two Patients compares. CONFLICT: of identifiers, one agrees and another differs."""
-
-    AGREE = "agree"
-    CLOSE = "close"
-    PARTIAL = "partial"
-    DIFFER = "differ"
-    CONFLICT = "conflict"
-    ABSENT = "absent"
+_HOUSE: Final = re.compile(r"([0-9]+)\s*号?$|^([0-9]+[a-z]?)\b")
 
 
-FIELDS: Final = ("identifier", "name", "birth-date", "sex", "multiple-birth", "phone", "address")
-_ORDER: Final = (Verdict.AGREE, Verdict.CLOSE, Verdict.PARTIAL, Verdict.DIFFER)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Traits:
-    """A Patient as the comparison sees it."""
+    """Texts are folded, "" where nothing is known.
 
-    identifiers: frozenset[Strong]
-    names: tuple[Name, ...]
-    birth: str
-    sex: str
-    twin: int
-    phones: frozenset[str]
-    address: str
+    han_family, han_given: the first name in characters. family, given, middle: the first in Latin letters, otherwise
+    the pinyin of the other. spelt: every spelling of every name in one piece. nicknames: what `given` is short for.
+    birth: 4, 6 or 8 digits. number: a national number, also one whose check fails. strong: identifiers that name one
+    person, kind:value; kinds: their kinds. twin: order in a multiple birth.
+    """
+
+    han_family: str = ""
+    han_given: str = ""
+    family: str = ""
+    given: str = ""
+    middle: str = ""
+    spelt: frozenset[str] = frozenset()
+    nicknames: frozenset[str] = frozenset()
+    newborn: bool = False
+    birth: str = ""
+    sex: str = ""
+    strong: frozenset[str] = frozenset()
+    kinds: frozenset[str] = frozenset()
+    number: str = ""
+    phones: frozenset[str] = frozenset()
+    house: str = ""
+    street: str = ""
+    line: str = ""
+    city: str = ""
+    postcode: str = ""
+    twin: int = 0
 
     @classmethod
     def of(cls, patient: dict[str, Any]) -> Traits:
+        strong = strong_identifiers(patient)
+        sex = patient.get("gender", "")
+        parts: dict[str, Any] = _address(patient)
         return cls(
-            strong_identifiers(patient),
-            names_of(patient),
-            birth_of(patient),
-            patient.get("gender", ""),
-            patient.get("multipleBirthInteger", 0),
-            frozenset(phones_of(patient)),
-            _address(patient),
+            **_names(patient),
+            birth=birth_of(patient),
+            sex=sex if sex in ("male", "female") else "",
+            strong=frozenset(map(_text, strong)),
+            kinds=frozenset(one.kind for one in strong),
+            number=next(map(_text, sorted(national_numbers(patient))), ""),
+            phones=frozenset(phones_of(patient)),
+            **parts,
+            twin=patient.get("multipleBirthInteger", 0),
         )
 
-    @cached_property
-    def spellings(self) -> dict[Name, frozenset[str]]:
-        """Each name in Latin letters, in every reading, surname first and last."""
-        return {name: _both_ways(name) for name in self.names}
+    def without(self, dummies: frozenset[str]) -> Traits:
+        """The same without some identifiers."""
+        if not self.strong & dummies:
+            return self
+        strong = self.strong - dummies
+        kinds = frozenset(one.partition(":")[0] for one in strong)
+        return replace(self, strong=strong, kinds=kinds, number="" if self.number in dummies else self.number)
 
 
-def compare(a: Traits, b: Traits) -> dict[str, Verdict]:
-    """The verdict on each of FIELDS; the same whichever comes first."""
-    verdicts = (
-        compare_identifiers(a.identifiers, b.identifiers),
-        _compare_names(a, b),
-        compare_births(a.birth, b.birth),
-        _equal(*(sex if sex in ("male", "female") else "" for sex in (a.sex, b.sex))),
-        _equal(a.twin, b.twin),
-        _shared(a.phones, b.phones),
-        _equal(a.address, b.address),
-    )
-    return dict(zip(FIELDS, verdicts, strict=True))
+def _text(identifier: Strong) -> str:
+    return f"{identifier.kind}:{identifier.value}"
 
 
-def compare_identifiers(a: frozenset[Strong], b: frozenset[Strong]) -> Verdict:
-    """Strong identifiers, each kind for itself: numbers of different kinds say nothing about each other."""
-    kinds = {one.kind for one in a} & {one.kind for one in b}
-    agreeing = {one.kind for one in a & b}
-    if not kinds:
-        return Verdict.ABSENT
-    if agreeing:
-        return Verdict.AGREE if agreeing == kinds else Verdict.CONFLICT
-    return Verdict.DIFFER
+@cache
+def _unnamed() -> tuple[frozenset[str], frozenset[str], re.Pattern[str], re.Pattern[str]]:
+    data: dict[str, Any] = orjson.loads(files(__package__).joinpath("unnamed.json").read_bytes())
+    han, needs = re.compile(data["newborn_han"]), re.compile(data["newborn_han_needs"])
+    return frozenset(data["unknown"]), frozenset(data["newborn_latin"]), han, needs
 
 
-def compare_births(a: str, b: str) -> Verdict:
-    """Birth dates as digits. Close: one is less precise, day and month are swapped, or one digit differs."""
-    if not a or not b:
-        return Verdict.ABSENT
-    if a == b and len(a) == 8:
-        return Verdict.AGREE
-    if a.startswith(b) or b.startswith(a):
-        return Verdict.CLOSE
-    if len(a) == len(b) == 8:
-        swapped = a[:4] + a[6:] + a[4:6] == b
-        one_digit = sum(x != y for x, y in zip(a, b, strict=True)) == 1
-        return Verdict.CLOSE if swapped or one_digit else Verdict.DIFFER
-    return Verdict.DIFFER
+@cache
+def nickname_groups() -> dict[str, frozenset[str]]:
+    """A given name -> the full names it may stand for, itself among them where it is one."""
+    names: dict[str, list[str]] = orjson.loads(files(__package__).joinpath("nicknames.json").read_bytes())["names"]
+    groups: dict[str, set[str]] = {}
+    for full, forms in names.items():
+        for form in (full, *forms):
+            groups.setdefault(form, set()).add(full)
+    return {form: frozenset(fulls) for form, fulls in groups.items()}
 
 
-def _compare_names(a: Traits, b: Traits) -> Verdict:
-    """The best that any name of one makes with any of the other, but what is written in one script decides first:
-    equal pinyin beside different characters is a homophone, not the same name."""
-    same_script = [(x, y) for x in a.names for y in b.names if x.han and y.han]
-    pairs = same_script or [(x, y) for x in a.names for y in b.names]
-    verdicts = [compare_names(x, y, a.spellings[x], b.spellings[y]) for x, y in pairs]
-    return min(verdicts, key=_ORDER.index, default=Verdict.ABSENT)
+def _names(patient: dict[str, Any]) -> dict[str, Any]:
+    names = names_of(patient)
+    han = next((name for name in names if name.han), None)
+    latin = next((name for name in names if not name.han), None)
+    newborn = any(map(_is_newborn, names))
+    shown = _latin_of(latin or han, newborn)
+    return {
+        "han_family": _known(han.family) if han else "",
+        "han_given": "" if newborn or not han else _known("".join(han.given)),
+        **shown,
+        "spelt": frozenset() if newborn else frozenset(text for name in names for text in _both_ways(name)),
+        "nicknames": nickname_groups().get(shown["given"], frozenset()),
+        "newborn": newborn,
+    }
 
 
-def compare_names(a: Name, b: Name, a_spelt: frozenset[str], b_spelt: frozenset[str]) -> Verdict:
-    """Agree: the same name in either script or order. Close: a homophone, a part left out, one letter wrong.
-    Partial: the given name alone. A shared surname alone is what families have."""
-    if (a.family, a.given) == (b.family, b.given) or a.whole == b.whole:
-        return Verdict.AGREE
-    if a_spelt & b_spelt:
-        return Verdict.CLOSE if a.han and b.han else Verdict.AGREE
-    if _left_out(a, b) or _left_out(b, a):
-        return Verdict.CLOSE
-    if not (a.han and b.han) and any(one_typo(x, y) for x in a_spelt for y in b_spelt if min(len(x), len(y)) > 3):
-        return Verdict.CLOSE
-    given = "".join(a.given)
-    return Verdict.PARTIAL if len(given) > 1 and given == "".join(b.given) else Verdict.DIFFER
+def _latin_of(name: Name | None, newborn: bool) -> dict[str, str]:
+    """Family, given and middle name in Latin letters; of a Chinese name in its likeliest reading."""
+    if name is None:
+        return {"family": "", "given": "", "middle": ""}
+    if name.han:
+        family, given = next(iter(readings(name)), ((), ()))
+        words = ["".join(map(without_tones, given))] if not newborn else []
+        return {"family": _known("".join(map(without_tones, family))), "given": "".join(words), "middle": ""}
+    words = [] if newborn else [word for word in name.given if _known(word)]
+    return {"family": _known(name.family), "given": "".join(words[:1]), "middle": "".join(words[1:])}
 
 
-def _left_out(short: Name, long: Name) -> bool:
-    """Whether one name is the other without a part of the given name, or with half of a double surname."""
-    if short.han != long.han or not short.given or not long.given:
-        return False
-    if short.family != long.family:
-        return short.han and short.given == long.given and len(long.family) == 2 and long.family[0] == short.family
-    if not short.han:
-        return set(short.given) < set(long.given)
-    given, whole = "".join(short.given), "".join(long.given)
-    return len(given) < len(whole) <= 2 and given in whole
+def _known(word: str) -> str:
+    return "" if word in _unnamed()[0] else word
 
 
-def _both_ways(name: Name) -> frozenset[str]:
+def _is_newborn(name: Name) -> bool:
+    _, latin, han, needs = _unnamed()
+    if name.han:
+        return bool(needs.search(name.whole) and han.match(name.whole))
+    whole = "".join(name.given)
+    return whole in latin or any(word in latin for word in name.given[:1]) or name.given[:2] in (("son", "of"),)
+
+
+def _both_ways(name: Name) -> set[str]:
     given = "".join(name.given)
     turned = {given + name.family} if not name.han else set()
-    return frozenset(latin_spellings(name)) | turned
+    return {text for text in {*latin_spellings(name), *turned} if text}
 
 
-def _address(patient: dict[str, Any]) -> str:
-    """The first home address in one piece, without spaces or marks."""
-    for entry in patient.get("address", ()):
-        if entry.get("use") not in ("old", "billing"):
-            parts = (*entry.get("line", ()), entry.get("district", ""), entry.get("city", ""))
-            return re.sub(r"\W", "", fold_han("".join(parts) or entry.get("text", ""))).casefold()
-    return ""
+def _address(patient: dict[str, Any]) -> dict[str, str]:
+    """The first home address in its parts: house number, street or village, a second line, city, postal code."""
+    entries = [one for one in patient.get("address", ()) if one.get("use") not in ("old", "billing", "temp")]
+    entry = entries[0] if entries else {}
+    lines = [text for text in entry.get("line", ()) if text] or ([entry["text"]] if entry.get("text") else [])
+    first = _fold(lines[0]) if lines else ""
+    found = _HOUSE.search(first)
+    house = next((group for group in found.groups() if group), "") if found else ""
+    street = (first[: found.start()] + first[found.end() :]) if found else first
+    return {
+        "house": house,
+        "street": _letters(street),
+        "line": _letters(_fold("".join(lines[1:]))),
+        "city": _letters(_fold(entry.get("district", "") + entry.get("city", ""))),
+        "postcode": _letters(_fold(entry.get("postalCode", ""))),
+    }
 
 
-def _equal(a: object, b: object) -> Verdict:
-    if not a or not b:
-        return Verdict.ABSENT
-    return Verdict.AGREE if a == b else Verdict.DIFFER
+def _fold(text: str) -> str:
+    return fold_han(text).casefold() if is_han(text) else " ".join(text.casefold().split())
 
 
-def _shared(a: frozenset[str], b: frozenset[str]) -> Verdict:
-    if not a or not b:
-        return Verdict.ABSENT
-    return Verdict.AGREE if a & b else Verdict.DIFFER
+def _letters(text: str) -> str:
+    return text if is_han(text) else fold_latin(text)

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
 
-from xinglin.access.persons.traits import Verdict
+import orjson
+
+from xinglin.access.persons.comparisons import Verdict
+from xinglin.access.persons.matching import threshold
+from xinglin.access.persons.weights import Part
 from xinglin.ui.formats import gender, person_name
-from xinglin.ui.i18n import N_, _
+from xinglin.ui.i18n import N_, _, language
 from xinglin.web.chart.words import Resource, label
 from xinglin.web.wording import listed
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A field of both; `verdict` and `kind` are the tag's word and look, `meaning` says what the verdict rests on."""
+    """A field of both; `verdict` and `kind` are the tag's word and look, `meaning` says what the verdict rests on,
+    `weight` what it adds, in bits with a sign, "" where it says nothing."""
 
     label: str
     left: str
@@ -23,6 +30,7 @@ class Row:
     verdict: str
     kind: str
     meaning: str
+    weight: str
 
 
 VERDICTS: Final = {
@@ -33,34 +41,44 @@ VERDICTS: Final = {
     Verdict.CONFLICT: (N_("Contradictory"), "bad"),
     Verdict.ABSENT: (N_("Cannot be compared"), "plain"),
 }
-MEANINGS: Final = {
-    ("identifier", Verdict.AGREE): N_("A number that only one person has. A mistyped one may be somebody else's."),
-    ("identifier", Verdict.CONFLICT): N_("One kind of number is the same, another differs: one of them is wrong."),
-    ("identifier", Verdict.DIFFER): N_("Different numbers of one kind mean different people, unless one was mistyped."),
-    ("identifier", Verdict.ABSENT): N_("No kind of identity number is in both records."),
-    ("name", Verdict.CLOSE): N_("It sounds the same, a part is left out, or one letter differs."),
-    ("name", Verdict.PARTIAL): N_("The given name is the same, the family name is not."),
-    ("name", Verdict.AGREE): N_("The same name, perhaps in another script. Namesakes are common."),
-    ("birth-date", Verdict.CLOSE): N_("Day and month are swapped, one digit differs, or one is less precise."),
-    ("phone", Verdict.AGREE): N_("Families share telephones."),
-    ("phone", Verdict.DIFFER): N_("People change their number."),
-    ("address", Verdict.DIFFER): N_("People move, and one address is written in many ways."),
-    ("address", Verdict.AGREE): N_("Families share an address."),
-    ("multiple-birth", Verdict.DIFFER): N_("Two children of one birth are two people."),
-}
 Reader = Callable[[Resource], str]
 
 
-def rows(left: Resource, right: Resource, fields: Mapping[str, str]) -> list[Row]:
+@cache
+def _words() -> dict[str, Any]:
+    found: dict[str, Any] = orjson.loads(files("xinglin.access.persons").joinpath("words.json").read_bytes())
+    return found
+
+
+def said(*path: str) -> str:
+    """What words.json says there, in the reader's language; "" where it says nothing."""
+    found: Any = _words()
+    for name in path:
+        found = found.get(name, {})
+    return str(found.get("en" if language() == "en" else "zh", ""))
+
+
+def rows(left: Resource, right: Resource, parts: Iterable[Part]) -> list[Row]:
     """The compared fields in the matcher's order; those that neither record has are left out."""
-    found = [_row(name, left, right, Verdict(fields[name])) for name in LABELS if name in fields]
+    found = [_row(part, left, right) for part in parts if part.field in READERS]
     return [row for row in found if row.left or row.right]
 
 
-def _row(name: str, left: Resource, right: Resource, verdict: Verdict) -> Row:
-    word, kind = VERDICTS[verdict]
-    read, meaning = READERS[name], MEANINGS.get((name, verdict), "")
-    return Row(_(LABELS[name]), read(left), read(right), _(word), kind, _(meaning) if meaning else "")
+def _row(part: Part, left: Resource, right: Resource) -> Row:
+    word, kind = VERDICTS[part.level.verdict]
+    read, meaning = READERS[part.field], said("levels", part.field, part.level.name)
+    return Row(said("fields", part.field), read(left), read(right), _(word), kind, meaning, signed(part.weight))
+
+
+def signed(bits: float) -> str:
+    """One decimal with its sign, a true minus; "" for nothing."""
+    return "" if abs(bits) < 0.05 else f"{bits:+.1f}".replace("-", "\N{MINUS SIGN}")
+
+
+def legend() -> str:
+    """How the weights are to be read."""
+    marks = {name: f"{threshold(name):g}" for name in ("linked", "review")}
+    return said("weights", "legend") % marks
 
 
 def _identifiers(patient: Resource) -> str:
@@ -69,8 +87,19 @@ def _identifiers(patient: Resource) -> str:
     return listed(f"{kind} {value}".strip() for kind, value in given)
 
 
-def _names(patient: Resource) -> str:
-    return listed(dict.fromkeys(person_name(name) for name in patient.get("name", ())))
+def _family(patient: Resource) -> str:
+    return listed(dict.fromkeys(name.get("family") or person_name(name) for name in patient.get("name", ())))
+
+
+def _given(patient: Resource) -> str:
+    given = (" ".join(name.get("given", ())[:1]) or person_name(name) for name in patient.get("name", ()))
+    return listed(dict.fromkeys(given))
+
+
+def _middle(patient: Resource) -> str:
+    return listed(
+        dict.fromkeys(more for name in patient.get("name", ()) if (more := " ".join(name.get("given", ())[1:])))
+    )
 
 
 def _phones(patient: Resource) -> str:
@@ -94,21 +123,21 @@ def _birth_date(patient: Resource) -> str:
     return str(patient.get("birthDate", ""))
 
 
-LABELS: Final = {
-    "identifier": N_("Numbers"),
-    "name": N_("Name"),
-    "birth-date": N_("Born"),
-    "sex": N_("Sex"),
-    "multiple-birth": N_("Order among twins"),
-    "phone": N_("Phone"),
-    "address": N_("Address"),
-}
+def _place(patient: Resource) -> str:
+    texts = ("".join((a.get("city", ""), a.get("district", ""))) for a in patient.get("address", ()))
+    codes = (a.get("postalCode", "") for a in patient.get("address", ()))
+    return listed(dict.fromkeys(text for text in (*texts, *codes) if text))
+
+
 READERS: Final[dict[str, Reader]] = {
     "identifier": _identifiers,
-    "name": _names,
+    "family": _family,
+    "given": _given,
+    "middle": _middle,
     "birth-date": _birth_date,
     "sex": _sex,
-    "multiple-birth": _birth_order,
     "phone": _phones,
     "address": _addresses,
+    "place": _place,
+    "multiple-birth": _birth_order,
 }

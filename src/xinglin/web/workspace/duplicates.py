@@ -11,8 +11,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from xinglin.access import sharing
-from xinglin.access.persons import review
-from xinglin.access.persons.matching import decide, rules
+from xinglin.access.persons import models, review
+from xinglin.access.persons.matching import rules
 from xinglin.access.persons.review import Entry, Review
 from xinglin.access.persons.traits import Traits
 from xinglin.access.principal import NODE, Role
@@ -24,7 +24,7 @@ from xinglin.ui.i18n import N_, _, language, ngettext, pgettext
 from xinglin.ui.parts import Column
 from xinglin.ui.preferences import same_page
 from xinglin.web.guards import house, institutions, page, principal, records, see_other, signed_in
-from xinglin.web.workspace.comparison import rows
+from xinglin.web.workspace.comparison import legend, rows, said, signed
 from xinglin.web.workspace.find import Person, person_of
 
 LIST: Final = "web/templates/workspace/duplicates.html"
@@ -137,7 +137,7 @@ def rule_words(name: str) -> str:
         return _("They were kept apart by a clerk, and now the records agree.")
     rule = next((rule for rule in rules() if rule.rule == name), None)
     if rule is None:
-        return name if name != "nothing-in-common" else _("The records have too little in common.")
+        return said("bands", name) or name
     return rule.en if language() == "en" else rule.zh
 
 
@@ -186,7 +186,9 @@ async def _compared(request: Request, a: str, b: str, form: forms.Form[Decide]) 
     if a == b or len(stored) < 2:
         raise NotFound("There is no such page.", remedy="Go back, or start from home.")
     left, right = parse(stored[a].body), parse(stored[b].body)
-    decision = decide(Traits.of(left), Traits.of(right))
+    async with house(request).database.connection() as connection:
+        matcher = await models.in_force(connection)
+    decision = matcher(Traits.of(left), Traits.of(right))
     joined = b in {one.patient for one in await sharing.linked(records(request), a)}
     return page(
         request,
@@ -197,7 +199,11 @@ async def _compared(request: Request, a: str, b: str, form: forms.Form[Decide]) 
         here=f"/desk/duplicates/{a}/{b}",
         left=_title(request, stored[a], pgettext("record", "First")),
         right=_title(request, stored[b], pgettext("record", "Second")),
-        rows=rows(left, right, decision.fields),
+        rows=rows(left, right, decision.parts),
+        words={name: said("weights", name) for name in ("column", "start", "total")},
+        start=signed(matcher.weights.prior),
+        total=signed(decision.weight) or "0",
+        legend=legend(),
         why=rule_words(decision.rule),
         joined=joined,
     )
