@@ -19,6 +19,7 @@ CREATE TABLE consent_topic (
     codes text[]  NOT NULL                                 -- system|code
 );
 CREATE SEQUENCE consent_topic_change;                      -- moves with every change of the above
+SELECT nextval('consent_topic_change');                     -- so that the first change is seen to move it
 
 -- For whoever writes: no topic comes or changes while they do. Gives the number that the table stands at.
 CREATE FUNCTION consent_topics_held() RETURNS bigint LANGUAGE plpgsql VOLATILE AS
