@@ -35,7 +35,8 @@ async def run(*words: str, typed: str | None = None) -> str:
 async def test_an_account_from_first_to_last(database: Database) -> None:
     told = await run("user", "add", "Li.Ming", "--role", "clerk", "--institution", "hx", "--name", "李明")
     password = told.strip().splitlines()[-1].rsplit(" ", 1)[-1]
-    await sign_in(database, "li.ming", password, "10.0.0.1")
+    with pytest.raises(Unauthenticated, match="more than a password"):  # it was given: another must be chosen first
+        await sign_in(database, "li.ming", password, "10.0.0.1")
     await run("user", "password", "li.ming", "--password-stdin", typed="four words of ours\n")
     await sign_in(database, "li.ming", "four words of ours", "10.0.0.1")
     await run("user", "role", "li.ming", "manager")

@@ -89,6 +89,7 @@ def add(
             institution=institution,
             practitioner=practitioner,
             patient=patient,
+            given=made,
         )
         if proven:
             await _prove(database, login, None)
@@ -152,7 +153,7 @@ def password(login: Login, password_stdin: Stdin = False) -> None:
     Example: xinglin user password li.ming
     """
     chosen, made = _password(password_stdin)
-    on_database(lambda database: accounts.set_password(database, login, chosen))
+    on_database(lambda database: accounts.set_password(database, login, chosen, given=made))
     typer.echo(f"The password of {accounts.fold_login(login)} is changed." + _shown(chosen, made))
 
 
@@ -216,4 +217,4 @@ def _password(from_stdin: bool) -> tuple[str, bool]:
 
 
 def _shown(password: str, made: bool) -> str:
-    return f"\nPassword (shown this once): {password}" if made else ""
+    return f"\nTo be changed at the first sign-in. Password (shown this once): {password}" if made else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -38,6 +39,8 @@ KINDS: Final = {
     "sessions-ended": False,
     "confirmed": False,
 }
+GRAVE: Final = frozenset({"recovery-given", "code-refused", "passkey-suspended"})
+"""Somebody else may be at the account: its owner is led to these first."""
 _AUDITED_ONLY: Final = frozenset({"refused", "confirmed", "signed-out"})
 INTERACTIONS: Final = {"signed-in": "login", "new-device": "login", "refused": "login", "signed-out": "logout"}
 
@@ -107,9 +110,10 @@ async def listed(connection: Connection, login: str, *, count: int = 20) -> list
     return [SecurityEvent(**row) for row in rows]
 
 
-async def unseen(connection: Connection, login: str) -> int:
-    """How many events wait for the owner's eye."""
-    return int(await connection.fetchval("SELECT count(*) FROM security_event WHERE login = $1 AND NOT seen", login))
+async def unseen(connection: Connection, login: str, kinds: Collection[str] = tuple(KINDS)) -> int:
+    """How many events, of these kinds, wait for the owner's eye."""
+    sql = "SELECT count(*) FROM security_event WHERE login = $1 AND NOT seen AND kind = ANY($2::text[])"
+    return int(await connection.fetchval(sql, login, list(kinds)))
 
 
 async def mark_seen(connection: Connection, login: str, up_to: int) -> None:

@@ -41,9 +41,11 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """What the owner is told of a code that was given and not yet used."""
+    """What the owner is told of a code that was given and not yet used: by whom (name in both languages), when."""
 
     given_by: str
+    name_zh: str
+    name_en: str
     institution: str
     starts: datetime
     expires: datetime
@@ -103,7 +105,9 @@ async def _account_of(connection: Connection, giver: Principal, login: str) -> A
 
 async def announced(connection: Connection, login: str) -> Announced | None:
     row = await connection.fetchrow(
-        "SELECT given_by, institution, starts, expires FROM recovery WHERE login = $1 AND expires > $2",
+        "SELECT given_by, coalesce(a.name_zh, given_by) AS name_zh, coalesce(a.name_en, given_by) AS name_en,"
+        " r.institution, starts, expires FROM recovery r LEFT JOIN account a ON a.login = given_by"
+        " WHERE r.login = $1 AND expires > $2",
         *(login, clock.now()),
     )
     return None if row is None else Announced(**row)

@@ -95,6 +95,7 @@ async def security_page(request: Request) -> Response:
         must=rules.must_have_second(principal(request).role, house(request).settings),
         providers=[(one, one.issuer in linked) for one in providers.configured(house(request).settings)],
         provider_name=lambda one: one.label_en if language() == "en" else one.label_zh,
+        giver=lambda one: one.name_en if language() == "en" else one.name_zh,
         events=[_shown(event) for event in happened],
         done=_(DONE.get(request.query_params.get("done", ""), "")) if "done" in request.query_params else "",
         failed=pages.said(request.query_params.get("failed", "")),

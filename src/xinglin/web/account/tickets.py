@@ -7,7 +7,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from xinglin.access.identity import cookie_name, cookie_settings, entering, rules, sign_out
+from xinglin.access.identity import cookie_name, cookie_settings, entering, events, rules, sign_out
 from xinglin.access.identity.entering import Answer, Entered, Step
 from xinglin.access.identity.events import Whence
 from xinglin.web.guards import house, local_path, see_other
@@ -64,8 +64,13 @@ async def go_on(request: Request, answer: Answer) -> Response:
 
 
 async def enter(request: Request, answer: Entered) -> Response:
-    """On with the new session; `/` knows the role's home."""
-    return await signed(request, see_other(local_path(answer.goal)), answer)
+    """On with the new session to the page that was asked for, or to what its owner should know, or home."""
+    address = local_path(answer.goal)
+    if address == "/":
+        async with house(request).database.connection() as connection:
+            grave = await events.unseen(connection, answer.session.login, events.GRAVE)
+        address = "/me/security" if grave else "/"  # staff are led on to theirs
+    return await signed(request, see_other(address), answer)
 
 
 async def signed(request: Request, response: Response, answer: Entered) -> Response:

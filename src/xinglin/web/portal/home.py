@@ -19,6 +19,7 @@ from xinglin.ui import forms
 from xinglin.ui.csrf import check_csrf
 from xinglin.ui.i18n import N_, _
 from xinglin.ui.parts import Tile
+from xinglin.web.account.notice import unseen
 from xinglin.web.chart.gather import gather_type
 from xinglin.web.chart.summary import Line, last_results
 from xinglin.web.guards import institutions, page, principal, records, see_other, signed_in
@@ -52,6 +53,7 @@ async def home(request: Request) -> Response:
         PAGE,
         current="/me",
         waiting=waiting,
+        unseen=await unseen(request),
         directory=known,
         usual=category_names(USUAL),
         until=_until().isoformat(),
@@ -109,9 +111,7 @@ async def answer_request(request: Request) -> Response:
     answer = notices.answer_of(f"Task/{asked.id}", asked.patient, form.value.answer)
     if form.value.answer == "allow":
         codes, holder, asker = [category.code for category in USUAL], asked.custodian, asked.grantee
-        await permit(
-            gate, custodian=holder, grantee=asker, category_codes=codes, until=_until(), answering=[answer]
-        )
+        await permit(gate, custodian=holder, grantee=asker, category_codes=codes, until=_until(), answering=[answer])
     else:
         await gate.write([answer])
     return see_other("/me?done=allowed" if form.value.answer == "allow" else "/me?done=declined")
