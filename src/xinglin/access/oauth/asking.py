@@ -33,6 +33,9 @@ MOST_ASKED: Final = 200
 class Unanswerable(Invalid):
     """Who asks, or where to answer, is not certain: the person is told, nobody else."""
 
+    def __init__(self, text: str) -> None:
+        super().__init__(text, remedy="Start again from the app.")
+
 
 class Redirected(OAuthError):
     """A refusal that the app is told, at its own address."""
@@ -169,7 +172,7 @@ async def look(connection: Connection, handle: str, *, take: bool = False) -> Pe
     tail = " RETURNING client, asked, login, patient, encounter" if take else ""
     row = await connection.fetchrow(f"{verb} WHERE hash = $1 AND expires > $2{tail}", hashed(handle), clock.now())
     if row is None:
-        raise Unanswerable("This request is over, or was answered.", remedy="Start again from the app.")
+        raise Unanswerable("This request is over, or was answered.")
     said = json.loads(row["asked"])
     asked = Asked(said["redirect_uri"], tuple(said["scopes"]), said["state"], said["challenge"], said["nonce"])
     client = await clients.get(connection, row["client"])

@@ -83,15 +83,6 @@ def _answer(request: Request, redirect_uri: str, **values: str | None) -> Respon
 # the question ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One scope on the page: its words, and of whom."""
-
-    scope: str
-    words: str
-    hint: str
-
-
 @signed_in()
 async def consent_page(request: Request) -> Response:
     handle = str(request.path_params["handle"])
@@ -115,7 +106,7 @@ def _check_owner(pending: Pending, request: Request) -> None:
 
 
 def _asked(request: Request, pending: Pending, handle: str, offered: list[str], patient: Any) -> Response:
-    lines = [Line(text, sentence(text), of_whom(text)) for text in offered if text not in allowing.LAUNCHED]
+    chosen = [text for text in offered if text not in allowing.LAUNCHED]
     response = page(
         request,
         PAGE,
@@ -123,12 +114,12 @@ def _asked(request: Request, pending: Pending, handle: str, offered: list[str], 
         place=urlsplit(pending.asked.redirect_uri).netloc or pending.asked.redirect_uri.partition(":")[0],
         institution=_institution(request, pending),
         action=f"/oauth/consent/{handle}",
-        lines=lines,
+        lines=[(text, sentence(text), of_whom(text)) for text in chosen],
+        offered=chosen,
         patient=patient,
         patient_name=person_name(patient.get("name", ())) if patient else "",
         own=principal(request).role is Role.PATIENT and principal(request).on_behalf is None,
         change=_change(request, pending, handle, patient),
-        ward="offline_access" in offered,
     )
     return _letting_go(response, pending.asked.redirect_uri)
 
