@@ -16,7 +16,7 @@ import orjson
 from xinglin.access.identity import guardians
 from xinglin.access.identity.guardians import Ward
 from xinglin.access.identity.tokens import forget_remembered
-from xinglin.access.posts import Standing, standing_of
+from xinglin.access.posts import NO_POST, Standing, standing_of
 from xinglin.access.principal import Principal, Role
 from xinglin.core.search import values
 from xinglin.core.store.keys import key_of
@@ -68,8 +68,10 @@ def as_staff(principal: Principal, row: Mapping[str, Any], chosen: str | None = 
     counts where one of these, or the operator, keeps the Practitioner, so that nobody borrows another's name with what
     was granted to it. Programs of an institution, which are no practitioner, hold no post.
     """
-    if principal.role not in STAFF or principal.practitioner is None:
+    if principal.role not in STAFF:
         return principal, Standing()
+    if principal.practitioner is None:
+        return _nobody(principal)
     trusting = {principal.institution, *(row["vouched"] or ())}
     posts = [post for post in _rows(row["posts"]) if post["institution"] in trusting]
     keepers = {0, *(key_of("Organization", one) for one in trusting if one)}
@@ -84,6 +86,13 @@ def as_staff(principal: Principal, row: Mapping[str, Any], chosen: str | None = 
         barred=standing.barred,
     )
     return acting, standing
+
+
+def _nobody(principal: Principal) -> tuple[Principal, Standing]:
+    """Whoever treats is somebody of the directory; a program of an institution is not."""
+    if principal.role not in CLINICAL or principal.login.startswith("token:"):
+        return principal, Standing()
+    return replace(principal, barred=NO_POST), Standing(barred=NO_POST)
 
 
 def _rows(text: str | None) -> list[dict[str, Any]]:

@@ -200,7 +200,7 @@ async def elsewhere_page(request: Request) -> Response:
     shown = [
         {
             "institution": one.institution or "",
-            "name": known.name(one.institution) if one.institution else _("All institutions"),
+            "name": known.name(one.institution) if one.institution else _("Every institution"),
             "how": method_words(one.method),
             "at": one.at,
             "ends": one.institution is not None,

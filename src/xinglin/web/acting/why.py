@@ -26,7 +26,7 @@ VERBS: Final = {
     "r": N_("Read"),
     "s": N_("Find by searching"),
     "c": N_("Create"),
-    "u": N_("Change"),
+    "u": N_("Update"),
     "d": N_("Delete"),
 }
 RULES: Final = {
@@ -78,7 +78,7 @@ async def why_page(request: Request) -> Response:
     return page(
         request,
         PAGE,
-        current="/desk/institution",
+        current="/desk/institution/policy",
         status=422 if form.errors else 200,
         form=form,
         verbs=[(verb, _(label)) for verb, label in VERBS.items()],
