@@ -66,7 +66,8 @@ def demo(
     if not settings.public_base.startswith("http://127.0.0.1"):
         console.warn("The demo's passwords are published: let nobody reach it whom you would not let in.")
     with stopping_on_signals(), serving(settings) as url:
-        here = replace(settings, database_url=url)
+        lenient = "optional" if settings.second_factor == "auto" else settings.second_factor
+        here = replace(settings, database_url=url, second_factor=lenient)
         asyncio.run(bring_up_to_date(url))
         wanted = asyncio.run(_begin(here, people, seed))
         if not wanted.complete:

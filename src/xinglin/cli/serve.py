@@ -22,6 +22,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from xinglin.access.identity import providers, sealing
 from xinglin.cli import console, processes
 from xinglin.cli.migrate import bring_up_to_date
 from xinglin.kernel.config import Settings
@@ -97,6 +98,8 @@ def stopping_on_signals() -> Iterator[None]:
 
 def run(settings: Settings, when_ready: Callable[[], None]) -> None:
     """Serve until a signal; `when_ready` is called once the first page has been answered."""
+    providers.configured(settings)  # what is wrong with either is said before anything is served
+    sealing.given_key(settings.secret_key)
     os.environ.update(console.environment_of(settings, settings.database_url))
     multiprocessing.set_start_method("spawn", force=True)  # forked workers would hold the database folder's lock
     server = _server(settings)

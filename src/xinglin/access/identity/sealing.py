@@ -31,7 +31,7 @@ class Unreadable(Problem):
 
 async def sealing_key(connection: Connection, settings: Settings) -> bytes:
     """The node's key: as it was given, or its own."""
-    given = _given(settings.secret_key)
+    given = given_key(settings.secret_key)
     if given:
         return sha256(b"xinglin sealing\0" + given.encode()).digest()
     await connection.execute(
@@ -40,8 +40,8 @@ async def sealing_key(connection: Connection, settings: Settings) -> bytes:
     return bytes(await connection.fetchval("SELECT value FROM node_secret WHERE name = 'sealing'"))
 
 
-def _given(setting: str) -> str:
-    """The key's text: the setting itself, or the file that it names."""
+def given_key(setting: str) -> str:
+    """The key's text: the setting itself, or of the file that it names; "" for none. Raises Invalid."""
     if not setting:
         return ""
     try:
