@@ -37,6 +37,7 @@ from xinglin.ui.preferences import SpeakingMiddleware
 from xinglin.ui.templating import SECURITY_HEADERS
 from xinglin.web.oauth import Origins
 from xinglin.web.oauth.discovery import security
+from xinglin.web.oauth.endpoints import PATHS as ENDPOINTS
 from xinglin.web.oauth.origins import OPEN
 
 Scope = MutableMapping[str, Any]
@@ -129,7 +130,7 @@ class Application:
         state = scope.setdefault("state", {})
         state["principal"] = state["session"] = None
         state["acting"] = NOBODY.acting
-        if scope["path"].startswith("/static/"):
+        if scope["path"].startswith("/static/") or scope["path"] in ENDPOINTS:
             await self.pages(scope, receive, send)
             return
         try:

@@ -153,6 +153,7 @@ class Doorkeeper:
         async with self.database.transaction() as connection:
             await sessions.sweep(connection, idle=self.idle)
             await limits.sweep(connection)
+            await bearing.sweep(connection)
             await connection.execute("DELETE FROM access_token WHERE expires < $1", clock.now() - timedelta(days=90))
 
     async def _by_session(self, secret: str, language: str) -> Caller:

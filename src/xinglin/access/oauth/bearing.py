@@ -88,3 +88,12 @@ async def of_login(connection: Connection, login: str, idle: timedelta) -> Beare
 
 def _bearer(row: Any) -> Bearer | None:
     return None if row is None else Bearer(**{**dict(row), "scopes": tuple(row["scopes"])})
+
+
+async def sweep(connection: Connection) -> None:
+    """Forget what has run out, a while after: a code or token that comes again must still be known for what it is."""
+    now = clock.now()
+    for table in ("oauth_request", "oauth_launch", "oauth_assertion"):
+        await connection.execute(f"DELETE FROM {table} WHERE expires <= $1", now)  # noqa: S608
+    await connection.execute("DELETE FROM oauth_code WHERE expires <= $1", now - timedelta(days=7))
+    await connection.execute("DELETE FROM oauth_token WHERE expires <= $1", now - timedelta(days=7))

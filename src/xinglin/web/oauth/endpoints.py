@@ -31,6 +31,10 @@ NO_STORE: Final = {"cache-control": "no-store", "pragma": "no-cache"}
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
+PATHS: Final = frozenset(f"/oauth/{name}" for name in ("token", "introspect", "revoke", "userinfo", "register"))
+"""Whoever asks here proves it to the endpoint itself: the Doorkeeper is not asked."""
+
+
 def routes() -> list[BaseRoute]:
     return [
         Route("/oauth/token", token, methods=["POST"]),
@@ -250,12 +254,14 @@ def _registration(body: bytes) -> Registration:
     grants = said.get("grant_types", ["authorization_code"])
     if kind is None or not isinstance(grants, list) or not {str(one) for one in grants} <= set(GRANTS):
         raise OAuthError("invalid_client_metadata", "The way of proving, or of granting, is not offered here.")
-    keys = said.get("jwks")
+    keys, addresses = said.get("jwks"), said.get("redirect_uris") or []
+    if not isinstance(addresses, list):
+        raise OAuthError("invalid_redirect_uri", "redirect_uris is a list.")
     return Registration(
         name=_text(said, "client_name"),
         kind=kind,
         scopes=tuple(_text(said, "scope").split()),
-        redirect_uris=tuple(_text({"uri": one}, "uri") for one in said.get("redirect_uris") or ()),
+        redirect_uris=tuple(_text({"uri": one}, "uri") for one in addresses),
         launch_uri=_text(said, "initiate_login_uri") or _text(said, "launch_uri") or None,
         jwks=json.dumps(keys) if keys is not None else None,
         jwks_uri=_text(said, "jwks_uri") or None,
