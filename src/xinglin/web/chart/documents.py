@@ -18,6 +18,9 @@ TEXT: Final = "b blockquote br code em h1 h2 h3 h4 h5 h6 hr i p pre section smal
 TABLES: Final = "table caption tbody td tfoot th thead tr dd dl dt li ol ul"
 TAGS: Final = frozenset([*TEXT.split(), *TABLES.split()])
 """What a document's HTML may keep: text and tables. No links, images, styles or scripts."""
+PREAMBLE: Final = 128
+PROGRAMS: Final = (b"MZ", b"\x7fELF", b"#!", b"\xca\xfe\xba\xbe", b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe")
+"""How files begin that a computer would run."""
 UNSAID: Final = {"head", "script", "style", "title"}
 """What goes with all that it holds: none of it is the document's text."""
 
@@ -75,6 +78,13 @@ def attachment_of(document: Mapping[str, Any]) -> Mapping[str, Any]:
     return next((c.get("attachment", {}) for c in document.get("content", ())), {})
 
 
+def without_preamble(data: bytes) -> bytes:
+    """A DICOM file whose first 128 bytes, free for any use (PS3.10, 7.1), are those of a program is one no more."""
+    if data[PREAMBLE : PREAMBLE + 4] == b"DICM" and data.startswith(PROGRAMS):
+        return bytes(PREAMBLE) + data[PREAMBLE:]
+    return data
+
+
 def content_of(holder: Mapping[str, Any]) -> Content:
     """The content of a Binary or an Attachment. HTML is cut down to text and tables; text is escaped."""
     try:
@@ -84,7 +94,7 @@ def content_of(holder: Mapping[str, Any]) -> Content:
     content_type = str(holder.get("contentType", "application/octet-stream"))
     kind = content_type.partition(";")[0].strip().lower()
     if kind not in READABLE:
-        return Content(data=data, content_type=content_type)
+        return Content(data=without_preamble(data), content_type=content_type)
     text = data.decode("utf-8", "replace")
     if kind == "text/plain":
         return Content(html=f"<pre>{nh3.clean_text(text)}</pre>", content_type=content_type)
