@@ -297,3 +297,20 @@ async def test_institutions_change_only_what_they_hold(county: House) -> None:
     del new["id"]
     [outcome] = await Records(county, DOCTOR_A).write([Write("POST", "Observation", resource=new)])
     assert outcome.status == 201
+
+
+async def test_what_a_task_was_does_not_find_it_any_longer(house: House) -> None:
+    """A Task is in nobody's compartment; its rows bear the person all the same, and go with the version."""
+    records = Records(house, NODE)
+    task = {
+        "resourceType": "Task", "id": "t1", "intent": "order", "for": {"reference": "Patient/p1"},
+        "code": {"text": "x", "coding": [{"system": "urn:x", "code": "x"}]},
+    }  # fmt: skip
+    for status in ("requested", "accepted", "completed"):
+        await records.write([Write("PUT", "Task", "t1", {**task, "status": status})])
+    found = {
+        status: [one.id for one in (await records.search("Task", f"status={status}")).matches]
+        for status in ("requested", "accepted", "completed")
+    }
+    assert found == {"requested": [], "accepted": [], "completed": ["t1"]}
+    assert len((await records.search("Task", "code=urn:x|x&_total=accurate")).matches) == 1

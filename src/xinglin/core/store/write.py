@@ -97,9 +97,9 @@ def body_of(resource: dict[str, Any], resource_id: str, version: int, now: int) 
 
 async def _supersede(connection: Connection, changes: Sequence[Change]) -> None:
     tokens = [
-        (hashed, index.person, index.date, change.key)
+        (hashed, change.before.person, index.date, change.key)  # of a Task, the rows say more than the index knows
         for change in changes
-        if (index := change.before_index) is not None
+        if change.before is not None and (index := change.before_index) is not None
         for hashed, _ in index.tokens
     ]
     await connection.execute(SQL.supersede, [change.key for change in changes], *_transpose(tokens, 4))
