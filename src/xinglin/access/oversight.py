@@ -1,7 +1,8 @@
-"""Judging accesses: emergencies wait for the privacy officer's review, and a person asks why somebody looked.
+"""What the privacy officer judges: emergencies, questions why somebody looked, and corrections that a person asks for.
 
-Both are Tasks of the institution whose people looked, readable by its privacy officer and by the person
-(categories.OVERSIGHT): status requested until it is judged, businessStatus the finding, note the words.
+Each is a Task of the institution that it concerns, readable by its privacy officer and by the person
+(categories.OVERSIGHT): status requested until it is judged, businessStatus the finding, note the words. A correction is
+judged here and made where the record is kept, by who may write it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, Final
 
 import orjson
 
-from xinglin.access.audit import Access, AccessEntry, record
+from xinglin.access.audit import Access, record
 from xinglin.access.categories import OVERSIGHT_SYSTEM
 from xinglin.access.principal import NODE, Principal, Role
 from xinglin.access.records import Records, Stored, Write
@@ -26,8 +27,17 @@ from xinglin.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 
 REVIEW: Final = "emergency-review"
 CHALLENGE: Final = "challenge"
+CORRECTION: Final = "correction"
+LOOKS: Final = (REVIEW, CHALLENGE)
 JUSTIFIED: Final = "justified"
 NOT_JUSTIFIED: Final = "not-justified"
+CORRECTED: Final = "corrected"
+REFUSED: Final = "refused"
+FINDINGS: Final = {
+    REVIEW: (JUSTIFIED, NOT_JUSTIFIED),
+    CHALLENGE: (JUSTIFIED, NOT_JUSTIFIED),
+    CORRECTION: (CORRECTED, REFUSED),
+}
 LONGEST: Final = 2000
 MOST_SHOWN: Final = 200
 
@@ -49,7 +59,7 @@ def reasons() -> dict[str, tuple[str, str]]:
 class Judgement:
     """A Task of this file, as pages show it. `words`: what the clinician, or the person, wrote. Times as FHIR instants.
 
-    finding: "" while it waits; `entry`: number of the line in the access log, for a challenge.
+    finding: "" while it waits. focus: what it is about; `entry`: number of the line in the access log, for a challenge.
     """
 
     id: str
@@ -65,6 +75,7 @@ class Judgement:
     finding: str
     answer: str
     answered: str
+    focus: str
     entry: int | None
     version: int
 
@@ -140,29 +151,56 @@ async def challenge(records: Records, seq: int, words: str) -> Stored:
         "focus": {"reference": f"AuditEvent/a{entry.seq}"},
         "requester": {"reference": f"Patient/{patient}"},
     }
-    return await _asked(records, entry, task)
+    return await _asked(records, CHALLENGE, entry.person, entry.institution, task)
 
 
-async def _asked(records: Records, entry: AccessEntry, task: dict[str, Any]) -> Stored:
-    """Written by the node for the person, into the keeping of the institution whose people looked."""
+async def ask_correction(records: Records, type: str, id: str, words: str) -> Stored:
+    """The person says what is wrong in an entry of their record (PIPL art. 46). NotFound where it is none of theirs."""
+    who = records.principal
+    if who.role is not Role.PATIENT:
+        raise Forbidden("The person whose record it is asks.")
+    if not words.strip() or len(words) > LONGEST:
+        raise Invalid("Say what is wrong, and what it should say.", code="required", expression="words")
+    found = await records.read(type, id)
+    patient = next((own for own in who.patients if key_of("Patient", own) == found.person), None)
+    if patient is None or found.type == "Task":
+        raise NotFound(f"There is no {type}/{id} in your record.", remedy="Ask from the entry in your record.")
+    task = _task(CORRECTION, patient, rules()["correction"]["days"], words.strip(), who.login, who.name)
+    task |= {
+        "id": f"correction-{hash64(found.reference) % 2**64:x}-{found.version}",
+        "focus": {"reference": found.reference},
+        "requester": {"reference": f"Patient/{patient}"},
+    }
+    return await _asked(records, CORRECTION, found.person, "", task, of=found.custodian)
+
+
+async def _asked(
+    records: Records, kind: str, person: int, holder: str, task: dict[str, Any], *, of: int | None = None
+) -> Stored:
+    """Written by the node for the person, into the keeping of the institution that it concerns.
+
+    holder: the institution's id; without one, the custodian with the key `of`, or of the person's own Patient.
+    """
     limit = rules()["challenge"]["most_open"]
     async with records.house.database.transaction() as connection:
-        await connection.execute("SELECT pg_advisory_xact_lock($1)", hash64(f"challenge {entry.person}"))
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", hash64(f"challenge {person}"))
         rows = await connection.fetch(
             "SELECT r.id, r.body FROM resource r WHERE r.key = $1 AND NOT r.deleted", key_of("Task", task["id"])
         )
         if rows:
-            raise Conflict("You have asked about this access already.", remedy="Read the answer below it.")
-        mine = await judgements(records, CHALLENGE, open_only=True)
+            raise Conflict("You have asked about this already.", remedy="Read the answer below it.")
+        mine = await judgements(records, (kind,), open_only=True)
         if len(mine) >= limit:
             raise Forbidden(f"{limit} of your questions are not answered yet.", remedy="Wait for the answers.")
-        holder = entry.institution or await connection.fetchval(
-            "SELECT o.id FROM resource p JOIN resource o ON o.key = p.custodian WHERE p.key = $1", entry.person
+        holder = holder or await connection.fetchval(
+            "SELECT o.id FROM resource o"
+            " WHERE o.key = coalesce($2, (SELECT p.custodian FROM resource p WHERE p.key = $1))",
+            person,
+            of or None,
         )
         node = Records(records.house, NODE, why="asked by the person")
         outcomes = await node.write_within(connection, [Write("PUT", "Task", task["id"], task)], holder)
-        about = Access(records.principal, "challenge", f"Task/{task['id']}", (entry.person,))
-        await record(connection, [about])
+        await record(connection, [Access(records.principal, kind, f"Task/{task['id']}", (person,))])
     assert outcomes[0].stored is not None
     return outcomes[0].stored
 
@@ -170,11 +208,11 @@ async def _asked(records: Records, entry: AccessEntry, task: dict[str, Any]) -> 
 # judging --------------------------------------------------------------------------------------------------------------
 
 
-async def judgements(records: Records, kind: str = "", *, open_only: bool = False) -> list[Judgement]:
-    """What the caller may see of reviews and challenges: those that wait first, the most urgent before the others."""
-    code = (
-        f"{OVERSIGHT_SYSTEM}|{kind}" if kind else ",".join(f"{OVERSIGHT_SYSTEM}|{one}" for one in (REVIEW, CHALLENGE))
-    )
+async def judgements(
+    records: Records, kinds: Sequence[str] = tuple(FINDINGS), *, open_only: bool = False
+) -> list[Judgement]:
+    """What the caller may see of these kinds: those that wait first, the most urgent before the others."""
+    code = ",".join(f"{OVERSIGHT_SYSTEM}|{kind}" for kind in kinds)
     status = "&status=requested" if open_only else ""
     found = await records.search("Task", f"code={code}{status}&_sort=-authored-on&_count={MOST_SHOWN}")
     shown = [_judgement(parse(stored.body), stored.version) for stored in found.matches]
@@ -187,7 +225,7 @@ async def judgement(records: Records, id: str) -> Judgement:
     """One of them. NotFound for a Task of another kind."""
     stored = await records.read("Task", id)
     task = parse(stored.body)
-    if _kind(task) not in (REVIEW, CHALLENGE):
+    if _kind(task) not in FINDINGS:
         raise NotFound(f"There is no review {id}.")
     return _judgement(task, stored.version)
 
@@ -196,14 +234,14 @@ async def judge(records: Records, id: str, version: int, finding: str, words: st
     """The privacy officer's finding: once, in words that the person reads."""
     if records.principal.role is not Role.PRIVACY:
         raise Forbidden("The institution's privacy officer judges accesses.")
-    if finding not in (JUSTIFIED, NOT_JUSTIFIED):
-        raise Invalid("Say whether the access was justified.", code="required", expression="finding")
     if not words.strip() or len(words) > LONGEST:
         raise Invalid("Say in a few words why.", code="required", expression="words")
     stored = await records.read("Task", id)
     task = parse(stored.body)
-    if _kind(task) not in (REVIEW, CHALLENGE):
+    if _kind(task) not in FINDINGS:
         raise NotFound(f"There is no review {id}.")
+    if finding not in FINDINGS[_kind(task)]:
+        raise Invalid("Say what you found.", code="required", expression="finding")
     if task["status"] != "requested":
         raise Conflict("This has been judged already.", remedy="Read the finding.")
     now = clock.instant(clock.micros(clock.now()))
@@ -236,6 +274,7 @@ def _judgement(task: dict[str, Any], version: int) -> Judgement:
         finding=_finding(task),
         answer=str(note.get("text", "")),
         answered=str(note.get("time", "")),
+        focus=focus,
         entry=int(focus[12:]) if focus.startswith("AuditEvent/a") and focus[12:].isdecimal() else None,
         version=version,
     )

@@ -82,6 +82,7 @@ class TimelineEntry:
     institution: str = ""
     detail: str = ""
     href: str = ""
+    remark: str = ""  # address where the reader says that it is wrong
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,12 +77,19 @@ def chosen(items: Iterable[Dated], *, kind: str = "", institution: str = "", yea
     return sorted(passing, key=lambda item: item.when, reverse=True)
 
 
-def entries(items: Sequence[Dated], href: Callable[[Resource], str] = lambda resource: "") -> list[TimelineEntry]:
-    """What the timeline component draws, in the order given."""
-    return [_entry(item, href(item.resource)) for item in items]
+Address = Callable[[Resource], str]
 
 
-def _entry(item: Dated, href: str) -> TimelineEntry:
+def nowhere(resource: Resource) -> str:
+    return ""
+
+
+def entries(items: Sequence[Dated], href: Address = nowhere, remark: Address = nowhere) -> list[TimelineEntry]:
+    """What the timeline component draws, in the order given. `remark`: where the reader says that it is wrong."""
+    return [_entry(item, href(item.resource), remark(item.resource)) for item in items]
+
+
+def _entry(item: Dated, href: str, remark: str) -> TimelineEntry:
     kind = item.kind
     return TimelineEntry(
         when=item.when or None,
@@ -92,6 +99,7 @@ def _entry(item: Dated, href: str) -> TimelineEntry:
         institution=item.institution_name,
         detail=detail_of(item.resource),
         href=href,
+        remark=remark,
     )
 
 

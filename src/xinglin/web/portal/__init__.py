@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute, Route
 
-from xinglin.web.portal import access, closing, home, lists, record, rights, settings, sharing, summary, trends
+from xinglin.web.portal import (
+    access,
+    closing,
+    corrections,
+    home,
+    lists,
+    record,
+    rights,
+    settings,
+    sharing,
+    summary,
+    trends,
+)
 
 
 def routes() -> list[BaseRoute]:
@@ -28,6 +40,8 @@ def routes() -> list[BaseRoute]:
         Route("/me/access", access.access_page),
         Route("/me/access/{line:int}/ask", access.ask_page, methods=["GET", "POST"]),
         Route("/me/print", summary.print_page),
+        Route("/me/corrections", corrections.list_page),
+        Route("/me/corrections/{type}/{id}", corrections.ask_page, methods=["GET", "POST"]),
         Route("/me/copy", rights.copy_page),
         Route("/me/copy.json", rights.copy_fhir),
         Route("/me/copy.pdf", rights.copy_paper),

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from xinglin.access import oversight
 from xinglin.access.audit import SUCCESS, AccessEntry
-from xinglin.access.oversight import CHALLENGE, JUSTIFIED, REVIEW, Judgement
+from xinglin.access.oversight import CHALLENGE, JUSTIFIED, LOOKS, REVIEW, Judgement
 from xinglin.access.principal import Role
 from xinglin.access.records import Records
 from xinglin.kernel.errors import Conflict, Forbidden, NotFound
@@ -41,7 +41,7 @@ async def access_page(request: Request) -> Response:
     if len(found) > PER_PAGE:
         found, older = found[:PER_PAGE], found[PER_PAGE].newest.seq + 1
     known = institutions(request)
-    asked_about = await oversight.judgements(records(request))
+    asked_about = await oversight.judgements(records(request), LOOKS)
     open_to_ask = {one.entry for one in asked_about if one.kind == CHALLENGE}
     return page(
         request,

@@ -21,6 +21,7 @@ from xinglin.web.chart.timeline import KINDS, TYPES, Dated, chosen, entries, kin
 from xinglin.web.chart.trends import code_of, flag_of, range_of
 from xinglin.web.chart.words import Resource, date_of, label, value_of
 from xinglin.web.guards import institutions, page, principal, records, signed_in
+from xinglin.web.portal.corrections import correction_of
 from xinglin.web.reading import page_of, results_of
 
 ALL: Final = "all"
@@ -39,7 +40,7 @@ async def timeline_page(request: Request) -> Response:
         request,
         "web/templates/portal/record.html",
         current="/me/record",
-        entries=entries(shown.items, _href),
+        entries=entries(shown.items, _href, correction_of),
         shown=shown,
         asked=asked,
         options=_options(gathered.items),

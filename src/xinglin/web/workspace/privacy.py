@@ -11,7 +11,16 @@ from starlette.routing import BaseRoute, Route
 
 from xinglin.access import oversight
 from xinglin.access.audit import Wanted
-from xinglin.access.oversight import JUSTIFIED, NOT_JUSTIFIED, REVIEW, Judgement
+from xinglin.access.oversight import (
+    CHALLENGE,
+    CORRECTED,
+    CORRECTION,
+    JUSTIFIED,
+    NOT_JUSTIFIED,
+    REFUSED,
+    REVIEW,
+    Judgement,
+)
 from xinglin.access.principal import Role
 from xinglin.ui import forms
 from xinglin.ui.i18n import N_, _, ngettext
@@ -26,7 +35,17 @@ CASE: Final = "web/templates/workspace/privacy_case.html"
 LOG: Final = "web/templates/workspace/privacy_log.html"
 READ: Final = 200
 AROUND: Final = 3600 * 1_000_000  # microseconds of the log shown about a case: the hour that an emergency lasts
-FINDINGS: Final = {JUSTIFIED: N_("Justified"), NOT_JUSTIFIED: N_("Not justified")}
+FINDINGS: Final = {
+    JUSTIFIED: N_("Justified"),
+    NOT_JUSTIFIED: N_("Not justified"),
+    CORRECTED: N_("Corrected"),
+    REFUSED: N_("Correction refused"),
+}
+KINDS: Final = {
+    REVIEW: N_("Emergency access"),
+    CHALLENGE: N_("Question of a person"),
+    CORRECTION: N_("Correction asked for"),
+}
 
 
 def routes() -> list[BaseRoute]:
@@ -39,7 +58,7 @@ def routes() -> list[BaseRoute]:
 
 @dataclass(frozen=True)
 class Finding:
-    finding: str = forms.choice(N_("Finding"), (JUSTIFIED, NOT_JUSTIFIED), missing=N_("Say whether it was justified"))
+    finding: str = forms.choice(N_("Finding"), tuple(FINDINGS), missing=N_("Say what you found"))
     words: str = forms.text(
         N_("Your answer"),
         missing=N_("Say in a few words why"),
@@ -79,7 +98,7 @@ def _columns() -> tuple[Column, ...]:
 
 def kind_of(one: Judgement) -> str:
     """What is judged, in words."""
-    return _("Emergency access") if one.kind == REVIEW else _("Question of a person")
+    return _(KINDS[one.kind])
 
 
 def words_of(one: Judgement) -> str:
@@ -122,13 +141,15 @@ async def case_page(request: Request) -> Response:
         kind=kind_of(case),
         words=words_of(case),
         finding=_(FINDINGS[case.finding]) if case.finding in FINDINGS else "",
-        findings=[(code, _(label)) for code, label in FINDINGS.items()],
+        findings=[(code, _(FINDINGS[code])) for code in oversight.FINDINGS[case.kind]],
         lines=lines(visits(await _around(request, case)), institutions(request)),
     )
 
 
 async def _around(request: Request, case: Judgement) -> list[Any]:
     """What the same account opened of the same person about that time, as far as the institution's log tells."""
+    if case.kind == CORRECTION:
+        return []
     gate = records(request)
     if case.entry is not None:
         found = await gate.audit_trail(count=1, before=case.entry + 1)
