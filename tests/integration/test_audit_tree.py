@@ -118,6 +118,16 @@ async def test_a_database_from_a_dump_goes_on_with_its_tree(house: House) -> Non
     assert await proven(house) == 14
 
 
+async def test_numbers_of_more_digits_come_later(house: House) -> None:
+    await written(house, 4)
+    pool = house.database.pool
+    await pool.execute("ALTER TABLE audit DISABLE TRIGGER USER")
+    await pool.execute("UPDATE audit SET txid = (ARRAY['9', '10', '99', '100'])[seq]::xid8")
+    await pool.execute("ALTER TABLE audit ENABLE TRIGGER USER")
+    assert [await tree.catch_up(house.database) for _ in range(2)] == [4, 0]
+    assert [row["seq"] for row in await leaves(house)] == [1, 2, 3, 4]
+
+
 async def test_lines_are_only_ever_added(house: House) -> None:
     await written(house, 1)
     for statement in ("UPDATE audit SET why = 'x'", "DELETE FROM audit", "TRUNCATE audit"):

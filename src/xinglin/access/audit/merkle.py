@@ -147,7 +147,7 @@ def addresses(parts: Iterable[Part]) -> set[Address]:
 
 
 def value(part: Part, tiles: Tiles) -> bytes:
-    """The hash of a part."""
+    """The hash of a part. LookupError where the tree is not so large."""
     return _fold([_value(one, tiles) for one in _complete(part)]) if part.size else EMPTY
 
 
@@ -155,7 +155,7 @@ def _value(part: Part, tiles: Tiles) -> bytes:
     address, offset, count = _place(part)
     found = tiles[address][offset * HASH : (offset + count) * HASH]
     if len(found) != count * HASH:
-        raise ValueError(f"the tile {address} lacks hashes")
+        raise LookupError(f"the tile {address} lacks hashes")
     return _crown(found)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,8 +25,9 @@ BATCH: Final = 5000  # lines placed in one transaction
 SALT: Final = 16  # bytes: nobody guesses what an erased line said by hashing guesses
 
 STATE: Final = "SELECT size, txid::text AS txid, seq, floor FROM audit_tree FOR UPDATE"
+# the text of the number has a name of its own: an ORDER BY of that name would go by its digits
 READY: Final = f"""
-SELECT {", ".join(HASHED)}, txid::text AS txid FROM audit
+SELECT {", ".join(HASHED)}, txid::text AS at_txid FROM audit
 WHERE (txid, seq) > ($1::text::xid8, $2) AND txid < pg_snapshot_xmin(pg_current_snapshot()) AND seq > $3
 ORDER BY txid, seq LIMIT $4
 """  # noqa: S608
@@ -43,7 +45,7 @@ JOIN audit_tile t USING (level, tile)
 RESTORED: Final = "SELECT $1::text::xid8 >= pg_snapshot_xmax(pg_current_snapshot())"
 """Whether the last line placed bears a number that this server has not given yet: the database came from a dump."""
 LEFT_BEHIND: Final = f"""
-SELECT {", ".join(HASHED)}, txid::text AS txid FROM audit a
+SELECT {", ".join(HASHED)}, txid::text AS at_txid FROM audit a
 WHERE seq > $1 AND NOT EXISTS (SELECT 1 FROM audit_leaf l WHERE l.seq = a.seq) ORDER BY a.txid, seq LIMIT $2
 """  # noqa: S608
 TAKE_OVER: Final = "UPDATE audit_tree SET txid = '0', seq = 0, floor = (SELECT coalesce(max(seq), 0) FROM audit)"
@@ -111,7 +113,7 @@ async def _append(connection: Connection, start: int, rows: Sequence[Any]) -> No
     await connection.execute(
         "UPDATE audit_tree SET size = $1, txid = $2::text::xid8, seq = $3",
         start + len(rows),
-        rows[-1]["txid"],
+        rows[-1]["at_txid"],
         rows[-1]["seq"],
     )
 
@@ -147,17 +149,21 @@ class Inclusion:
 
 async def inclusion(connection: Connection, leaf: int, of_size: int) -> Inclusion:
     """Proof that a leaf is in the tree of that size. NotFound where the tree is not so large, or the leaf not in it."""
-    if not 0 <= leaf < of_size or of_size > await size(connection):
-        raise NotFound(f"The log's tree of {of_size} leaves has no leaf {leaf}.", remedy="Ask for its newest head.")
-    hashed, *path = await hashes_of(connection, [Part(leaf, 1), *merkle.inclusion(leaf, of_size)])
-    return Inclusion(leaf, of_size, hashed, tuple(path))
+    if 0 <= leaf < of_size:
+        with suppress(LookupError):
+            hashed, *path = await hashes_of(connection, [Part(leaf, 1), *merkle.inclusion(leaf, of_size)])
+            return Inclusion(leaf, of_size, hashed, tuple(path))
+    raise NotFound(f"The log's tree of {of_size} leaves has no leaf {leaf}.", remedy="Ask for its newest head.")
 
 
 async def consistency(connection: Connection, old: int, new: int) -> list[bytes]:
     """Proof that the tree of `new` leaves begins with that of `old`. NotFound where there are no such trees."""
-    if not 0 <= old <= new or new > await size(connection):
-        raise NotFound(f"The log has no trees of {old} and {new} leaves.", remedy="Ask for its newest head.")
-    return await hashes_of(connection, merkle.consistency(old, new))
+    if 0 < old < new:
+        with suppress(LookupError):
+            return await hashes_of(connection, merkle.consistency(old, new))
+    elif 0 <= old <= new <= await size(connection):
+        return []
+    raise NotFound(f"The log has no trees of {old} and {new} leaves.", remedy="Ask for its newest head.")
 
 
 async def leaf_of_line(connection: Connection, seq: int) -> int:
