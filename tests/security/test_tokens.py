@@ -445,6 +445,15 @@ async def test_wrong_secrets_are_slowed(clinic: Clinic) -> None:
         for n in range(9)
     ]
     assert {answer.status_code for answer in answers} == {401, 429}
+    other = await clinic.app("secret")
+    basic = {"authorization": f"Basic {base64.b64encode(f'{other.client.id}:{other.secret}'.encode()).decode()}"}
+    form = {"grant_type": "refresh_token", "refresh_token": "x"}
+    assert error(await clinic.http.post(TOKEN, data=form, headers=basic)) == "invalid_grant"  # it is who it says
+    wrong = {"authorization": f"Basic {base64.b64encode(f'{other.client.id}:x'.encode()).decode()}"}
+    answer = await clinic.http.post(TOKEN, data=form, headers=wrong)
+    assert error(answer, 401) == "invalid_client" and answer.headers["www-authenticate"].startswith("Basic")
+    both = {**form, "client_id": other.client.id, "client_secret": other.secret}
+    assert error(await clinic.http.post(TOKEN, data=both, headers=basic)) == "invalid_request"
     for form in (
         {"client_id": app.client.id},
         {"client_id": app.client.id, "client_assertion": "x.y.z", "client_assertion_type": ASSERTION},
