@@ -133,6 +133,7 @@ def cosign(
 @app.command()
 def trust(
     key: Annotated[str, typer.Argument(help="A line of `xinglin audit head --keys` of another node.")],
+    anew: Annotated[bool, typer.Option("--anew", help="Forget the head last signed: the log was restored.")] = False,
 ) -> None:
     """Know another node's key: a log's, to countersign its heads; a witness's, to keep its signatures under ours.
 
@@ -142,7 +143,7 @@ def trust(
 
     async def work(database: Database) -> None:
         async with database.connection() as connection:
-            await heads.trust(connection, known)
+            await heads.trust(connection, known, anew=anew)
 
     on_database(work)
     kind = "log" if known.kind == notes.LOG else "witness"

@@ -101,8 +101,11 @@ async def listed(connection: Connection, before: int, count: int) -> list[Head]:
 # witnesses of this log --------------------------------------------------------------------------------------------
 
 
-async def trust(connection: Connection, key: Key) -> None:
-    """Accept what this key signs from now on: a log's heads for countersigning, a witness's signatures on ours."""
+async def trust(connection: Connection, key: Key, *, anew: bool = False) -> None:
+    """Accept what this key signs from now on: a log's heads for countersigning, a witness's signatures on ours.
+
+    anew: forget the head last signed, where a log had to start again after a restore and its operator has told why.
+    """
     kind = "log" if key.kind == LOG else "witness"
     known = await connection.fetchval("SELECT vkey FROM audit_peer WHERE kind = $1 AND name = $2", kind, key.name)
     if known not in (None, key.text):
@@ -110,6 +113,9 @@ async def trust(connection: Connection, key: Key) -> None:
     await connection.execute(
         "INSERT INTO audit_peer (name, kind, vkey) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", key.name, kind, key.text
     )
+    if anew:
+        forget = "UPDATE audit_peer SET size = 0, root = NULL, note = '' WHERE kind = $1 AND name = $2"
+        await connection.execute(forget, kind, key.name)
 
 
 async def peers(connection: Connection, kind: str) -> list[Key]:
