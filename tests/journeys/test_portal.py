@@ -141,8 +141,9 @@ def test_consent_is_previewed_given_listed_and_withdrawn(visit: Any, county: Ser
     page.select_option("#field-grantee", institution)
     page.locator("input[name=categories][value=medications]").uncheck()
     page.get_by_role("button", name="下一步").click()
-    said = page.locator(".confirm").inner_text()
-    assert "可以查看" in said and "检验结果" in said and "用药" not in said and "敏感记录不会开放" in said
+    sentence, said = page.locator(".confirm p").first.inner_text(), page.locator(".confirm").inner_text()
+    assert "可以查看" in sentence and "检验结果" in sentence and "用药" not in sentence
+    assert "敏感记录不会开放" in said and "新增可见" in said
     assert not flaws(page)
     page.get_by_role("button", name="确认授权").click()
     assert "授权成功" in page.locator("[role=status].notice").inner_text()
