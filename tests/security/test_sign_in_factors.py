@@ -590,6 +590,36 @@ async def test_guessing_recovery_codes_waits_and_tells_nothing(node: House, time
     assert {type(answer) for answer in answers[:2]} == {Unauthenticated}
 
 
+async def test_known_and_unknown_get_equal_work(node: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One hash and one line in the audit, whoever is named, at the sign-in and at the recovery."""
+    worked: list[str] = []
+    real = passwords._verify
+    monkeypatch.setattr(passwords, "_verify", lambda *given: worked.append("hash") or real(*given))
+    await give(node)
+    await accounts.set_active(node.database, "clerk", False)
+    for login in ("wang", "nobody", "clerk"):
+        for attempt in (enter(node, login, "wrong"), recovery.begin(node, login, "wrong", HERE)):
+            before = await node.database.pool.fetchval("SELECT count(*) FROM audit")
+            worked.clear()
+            with pytest.raises(Unauthenticated):
+                await attempt
+            assert worked == ["hash"], login
+            assert await node.database.pool.fetchval("SELECT count(*) FROM audit") == before + 1
+
+
+async def test_a_new_password_ends_what_apps_were_allowed(node: House) -> None:
+    await node.database.pool.execute(
+        "INSERT INTO oauth_client (id, name, kind, redirect_uris, scopes, backend, state, created, created_by)"
+        " VALUES ('app', 'App', 'public', '{}', '{}', false, 'active', now(), '') ON CONFLICT DO NOTHING"
+    )
+    await node.database.pool.execute(
+        "INSERT INTO oauth_grant (id, client, login, scopes, created, used)"
+        " VALUES ('g', 'app', 'wang', '{}', now(), now())"
+    )
+    await accounts.set_password(node.database, "wang", "another four words")
+    assert await node.database.pool.fetchval("SELECT why FROM oauth_grant WHERE id = 'g'") == "account"
+
+
 # what is told ---------------------------------------------------------------------------------------------------------
 
 

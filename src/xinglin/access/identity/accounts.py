@@ -9,7 +9,8 @@ from typing import Any
 
 import asyncpg
 
-from xinglin.access.identity import begun, passwords, rules
+from xinglin.access.identity import passwords, rules
+from xinglin.access.identity.tokens import forget_remembered
 from xinglin.access.principal import Role
 from xinglin.kernel import clock
 from xinglin.kernel.database import Connection, Database
@@ -88,7 +89,7 @@ async def everyone(database: Database, *, institution: str | None = None) -> lis
 
 
 async def set_password(database: Database, login: str, password: str, *, given: bool = False) -> None:
-    """A new password ends every session of the account: whoever knew the old one is out.
+    """A new password ends every session of the account and what apps were allowed: whoever knew the old one is out.
 
     given: as for `create`.
     """
@@ -102,9 +103,17 @@ async def set_password(database: Database, login: str, password: str, *, given: 
 async def put_password(connection: Connection, login: str, encoded: str, *, given: bool = False) -> None:
     """The same in a transaction, of a password that was checked and hashed; what was begun with the old one is over."""
     await _change(connection, login, "password = $2, changed = $3, temporary = $4", encoded, clock.now(), _until(given))
-    await connection.execute("DELETE FROM session WHERE login = $1", login)
-    await begun.forget(connection, login)
-    await connection.execute("DELETE FROM recovery WHERE login = $1", login)
+    await _put_out(connection, login)
+
+
+async def _put_out(connection: Connection, login: str) -> None:
+    """Whoever is in by what was valid before is out: sessions, sign-ins under way, codes handed over, apps."""
+    for table in ("session", "begun", "recovery"):
+        await connection.execute(f"DELETE FROM {table} WHERE login = $1", login)  # noqa: S608  names of ours
+    await connection.execute(
+        "UPDATE oauth_grant SET ended = $2, why = 'account' WHERE login = $1 AND ended IS NULL", login, clock.now()
+    )
+    await forget_remembered(connection)
 
 
 def _until(given: bool) -> datetime | None:
@@ -118,9 +127,7 @@ async def set_active(database: Database, login: str, active: bool) -> None:
     async with database.transaction() as connection:
         await _change(connection, login, "active = $2", active)
         if not active:
-            await connection.execute("DELETE FROM session WHERE login = $1", login)
-            await begun.forget(connection, login)
-            await connection.execute("DELETE FROM recovery WHERE login = $1", login)
+            await _put_out(connection, login)
 
 
 async def set_role(database: Database, login: str, role: Role, *, institution: str | None = None) -> None:
