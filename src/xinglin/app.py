@@ -29,7 +29,8 @@ from xinglin.access.records import House, Records
 from xinglin.core.rest import outcomes
 from xinglin.core.rest.door import Door, deliver
 from xinglin.core.rest.exchange import Header
-from xinglin.exchange.bulk.operations import OPERATIONS
+from xinglin.exchange.bulk.operations import OPERATIONS as BULK
+from xinglin.exchange.crossreference.operations import OPERATIONS as CROSS_REFERENCE
 from xinglin.kernel.config import Settings, load
 from xinglin.kernel.errors import NotFound, Problem, TooLarge
 from xinglin.ui.assets import static_files
@@ -76,7 +77,7 @@ class Application:
         self.door = Door(
             settings.public_base + FHIR,
             max_body=settings.max_body_mb << 20,
-            operations=OPERATIONS,
+            operations=(*BULK, *CROSS_REFERENCE),
             security=security(settings),
         )
         self.origins = Origins()

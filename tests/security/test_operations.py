@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -72,12 +72,48 @@ async def test_newest_observations_are_those_that_may_be_seen(county: County) ->
 
 
 async def test_case_38_people_are_found_among_those_who_may_be_seen(county: County) -> None:
-    """There is no $match yet; the search box finds nobody by the number or name of a hidden patient."""
+    """The search box finds nobody by the number or name of a hidden patient."""
     for text in ("777", "Secret", "Secre", "Sekret"):
         assert not await Records(county.house, DOCTOR).find(text), text
         assert await Records(county.house, NODE).find(text) or text == "Sekret"
-    for body in ({"resourceType": "Parameters"}, None):
-        assert (await county.ask("dr-a", "POST", "Patient/$match", body)).status_code == 404
+
+
+def described(name: str, number: str = "") -> dict[str, Any]:
+    body = {"resourceType": "Patient", "name": [{"text": name}], "birthDate": "1980-05-03", "gender": "male"}
+    body["identifier"] = [{"type": {"coding": [{"code": "PPN"}]}, "system": "urn:cn", "value": number or "E12345678"}]
+    return body
+
+
+async def test_case_38_match_and_pix_answer_as_if_the_hidden_were_not_there(own_county: County) -> None:
+    """Neither that they exist, nor their number, nor by pushing somebody visible behind a limit."""
+    county = own_county
+
+    async def matched(login: str, patient: dict[str, Any], **more: bool) -> Any:
+        parameters: list[dict[str, Any]] = [{"name": "resource", "resource": patient}]
+        parameters += [{"name": name, "valueBoolean": value} for name, value in more.items()]
+        body = {"resourceType": "Parameters", "parameter": parameters}
+        answer = (await county.ask(login, "POST", "Patient/$match", body)).json()
+        return {name: value for name, value in answer.items() if name not in ("timestamp", "id")}
+
+    visible = {**described("Twin Secretary"), "id": "v1"}
+    await county.put("A", visible)
+    before = {
+        only: await matched("dr-a", described("Twin Secretary"), onlyCertainMatches=only) for only in (True, False)
+    }
+    assert [e["resource"]["id"] for e in before[False]["entry"]] == ["v1"]
+    await county.put("B", *({**described("Twin Secretary"), "id": f"h{n}"} for n in range(120)))
+    after = {
+        only: await matched("dr-a", described("Twin Secretary"), onlyCertainMatches=only) for only in (True, False)
+    }
+    assert after == before
+    assert (await matched("root", described("Twin Secretary")))["total"] == 10
+    hidden, nobody = [await matched("dr-a", described(name, "Q7654321")) for name in ("Secret", "Nobody")]
+    assert hidden == nobody and hidden["total"] == 0
+    answers = [
+        told(await county.ask("dr-a", "GET", f"Patient/$ihe-pix?sourceIdentifier={source}"))
+        for source in ("urn:n%7C777", "urn:n%7C778")
+    ]
+    assert answers[0] == answers[1] and answers[0].status == 404
 
 
 @pytest.mark.parametrize("path", ["$graphql?query={PatientList{id}}", "Patient/b2/$graphql?query={id}", "$graph"])

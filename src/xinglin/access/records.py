@@ -25,8 +25,10 @@ from xinglin.access.audit import search as log
 from xinglin.access.audit.lines import shown
 from xinglin.access.house import House
 from xinglin.access.parameters import stay_fresh
+from xinglin.access.persons import models
 from xinglin.access.persons.find import Match
 from xinglin.access.persons.find import find as find_people
+from xinglin.access.persons.match import Candidate, candidates, certain_of
 from xinglin.access.policy import institution_key, own_keys, visibility
 from xinglin.access.principal import Principal, Role
 from xinglin.access.projections import project
@@ -192,6 +194,16 @@ class Records:
             async with self.house.database.connection() as connection:
                 found = await find_people(connection, text, self._may("s"), limit=count)
             touched += [match.stored for match in found]
+        return found
+
+    async def match(self, patient: dict[str, Any], count: int, *, certain: bool = False) -> list[Candidate]:
+        """Records that a description may mean, the likeliest first; with `certain`, only where nobody else can be."""
+        async with self._audited("search", "Patient/$match") as touched:
+            async with self.house.database.connection() as connection:
+                matcher = await models.in_force(connection)
+                found = await candidates(connection, patient, matcher, self._may("s"))
+            found = (certain_of(found) if certain else found)[:count]
+            touched += [one.stored for one in found]
         return found
 
     async def visible_of(self, type: str, ids: Sequence[str]) -> list[Stored]:

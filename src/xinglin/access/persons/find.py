@@ -188,7 +188,7 @@ def _words_apart(text: str) -> list[Want]:
 
 
 _NEAR: Final = """
-SELECT DISTINCT kind, term FROM person_spelling WHERE variant = ANY($1::bigint[]) LIMIT 500
+SELECT DISTINCT kind, term FROM person_spelling WHERE variant = ANY($1::bigint[])
 """
 
 

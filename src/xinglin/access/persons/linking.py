@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 WINDOW: Final = 2000  # versions read in one transaction
 PARTED_BEFORE: Final = "parted-before"
+NO_LONGER: Final = "weights-no-longer"  # they were joined by other weights
+NOW_LINKED: Final = "weights-now"  # these weights would join them
 
 _WINDOW: Final = """
 SELECT txid, seq, key, type FROM feed
@@ -88,6 +90,44 @@ async def start_again(house: House) -> None:
             await index_patients(connection, patients)
             last = rows[-1]["key"]
         await connection.execute("UPDATE person_cursor SET txid = '0', seq = 0")
+
+
+async def propose(house: House) -> int:
+    """Put to a clerk each link of ours that the weights in force would not make: how many. Nothing is parted.
+
+    What they would link anew is put to a clerk as well, where two records are not one person yet.
+    """
+    asked = 0
+    last = -(2**63)
+    while True:
+        async with house.database.transaction() as connection:
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", PERSONS_LOCK)
+            rows = await connection.fetch(_KEYS, TYPE_NUMBERS["Patient"], last, WINDOW)
+            if not rows:
+                return asked
+            last = rows[-1]["key"]
+            asked += await _propose(connection, {row["key"] for row in rows})
+
+
+_KEYS: Final = "SELECT key FROM resource WHERE type = $1 AND key > $2 AND NOT deleted ORDER BY key LIMIT $3"
+
+
+async def _propose(connection: Connection, patients: set[int]) -> int:
+    decisions = await _decisions(connection, patients, await models.in_force(connection))
+    edges = await connection.fetch(_EDGES, list(patients))
+    ours = {(row["a"], row["b"]) for row in edges if row["actor"] == NODE.login and row["a"] in patients}
+    graph = await load_graph(connection, {record for two in (*decisions, *ours) for record in two})
+    found: dict[Pair, Decision] = {}
+    for two in ours:
+        one = decisions.get(two)
+        if one is None or one.band is not Band.LINKED:
+            found[two] = Decision(Band.REVIEW, NO_LONGER, one.fields if one else {})
+    for two, one in decisions.items():
+        new = two[1] not in graph.component(two[0]) and two not in graph.bars
+        if one.band is Band.LINKED and two[0] in patients and new:
+            found[two] = Decision(Band.REVIEW, NOW_LINKED, one.fields)
+    await review.open_reviews(connection, found)
+    return len(found)
 
 
 @dataclass(frozen=True, slots=True)

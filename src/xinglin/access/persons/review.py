@@ -55,6 +55,12 @@ async def bring_up_to_date(connection: Connection, patients: set[int], doubtful:
     """Open a review for each doubtful pair, and withdraw those of the patients that are doubtful no more."""
     rows = [(a, b, one.rule, orjson.dumps(one.fields).decode()) for (a, b), one in sorted(doubtful.items())]
     await connection.execute(_WITHDRAW, list(patients), [r[0] for r in rows], [r[1] for r in rows], clock.now())
+    await open_reviews(connection, doubtful)
+
+
+async def open_reviews(connection: Connection, doubtful: dict[Pair, Decision]) -> None:
+    """Open a review for each pair that no clerk has decided."""
+    rows = [(a, b, one.rule, orjson.dumps(one.fields).decode()) for (a, b), one in sorted(doubtful.items())]
     if rows:
         await connection.execute(_OPEN, *map(list, zip(*rows, strict=True)), clock.now())
 
