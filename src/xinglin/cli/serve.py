@@ -31,6 +31,7 @@ from xinglin.kernel.errors import Conflict, Invalid, Problem
 
 EXAMPLE = "Example:  XINGLIN_DATABASE_URL=postgresql://xinglin@db/xinglin xinglin serve --host 0.0.0.0 --workers 4"
 READY_SECONDS = 60.0
+BETWEEN_LOOKS = 1.0  # at the process of the background work
 KILL_SECONDS = 10  # a worker that has not ended by then is killed
 
 Port = Annotated[int | None, typer.Option(help="Port of pages and API; 8080 if unset.")]
@@ -175,11 +176,18 @@ def _when_ready(settings: Settings, say: Callable[[], None], stopped: threading.
     if stopped.is_set():
         return
     say()
-    helper = multiprocessing.Process(target=processes.background, daemon=True, name="xinglin-background")
-    helper.start()
-    stopped.wait()
+    helper = _helper()
+    while not stopped.wait(BETWEEN_LOOKS):
+        if not helper.is_alive():  # killed: the web workers are brought back by granian, this one by us
+            helper = _helper()
     helper.terminate()
     helper.join()
+
+
+def _helper() -> multiprocessing.Process:
+    helper = multiprocessing.Process(target=processes.background, daemon=True, name="xinglin-background")
+    helper.start()
+    return helper
 
 
 def _answers(address: str) -> bool:

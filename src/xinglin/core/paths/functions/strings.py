@@ -172,7 +172,7 @@ def replace_matches(world: World, value: str, pattern: Item, substitution: Item)
     world.spend(len(value))
     if len(value) * (len(new) + 1) > MAX_TEXT:
         raise PathTooCostly(f"the replacement may grow beyond {MAX_TEXT} characters")
-    template = _GROUP.sub(lambda m: rf"\{m[1]}" if m[1] else rf"\g<{m[2]}>" if m[2] else r"\\", new)
+    template = _GROUP.sub(lambda m: rf"\g<{m[1]}>" if m[1] else rf"\g<{m[2]}>" if m[2] else r"\\", new)
     try:
         return world.text(str(_pattern(expression).sub(template, value)))
     except (re2.error, IndexError, KeyError):
