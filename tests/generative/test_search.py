@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from xinglin.core.search import plan
+from xinglin.core.search import prepared as prepared_statements
 from xinglin.core.search.execute import SearchResult, search
 from xinglin.core.search.extract import extract
 from xinglin.core.search.parse import parse
@@ -415,7 +416,7 @@ INCLUDES = {
 }
 
 
-Request = tuple[str, tuple[tuple[str, str], ...], tuple[str, str] | None]
+Request = tuple[str | None, tuple[tuple[str, str], ...], tuple[str, str] | None]
 
 
 @st.composite
@@ -433,6 +434,23 @@ def requests(draw: st.DrawFn) -> Request:
     if within and name in ("Practitioner", "Questionnaire"):
         within = None
     return name, tuple(given_), within
+
+
+@st.composite
+def requests_of_types(draw: st.DrawFn) -> Request:
+    """Over several types at once: they share statements, by twos and threes or all."""
+    types = draw(
+        st.lists(st.sampled_from(["Patient", "Observation", "Encounter", "Appointment"]), min_size=2, unique=True)
+    )
+    common = [("_id", "1"), ("_id", "1,3"), ("_tag", "a"), ("_lastUpdated", "ge2024-01-01")]
+    given_: list[tuple[str, str]] = draw(st.lists(st.sampled_from(common), max_size=1))
+    if sort := draw(st.sampled_from([None, None, "_id", "-_lastUpdated", "-date"])):
+        types = [one for one in types if sort != "-date" or one != "Patient"]
+        given_.append(("_sort", sort))
+    given_ += [("_type", ",".join(types)), ("_count", str(draw(st.integers(1, 4))))]
+    if total := draw(st.sampled_from([None, "accurate"])):
+        given_.append(("_total", total))
+    return None, tuple(given_), draw(st.sampled_from([None, ("Patient", "1"), ("Patient", "2")]))
 
 
 # the comparison ----------------------------------------------------------------------------------
@@ -467,13 +485,15 @@ async def connection(postgres: str, template: str):
 @settings(max_examples=EXAMPLES, phases=PHASES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     world=worlds(),
-    asked=st.lists(requests(), min_size=3, max_size=8),
+    asked=st.lists(requests() | requests_of_types(), min_size=3, max_size=8),
     rule=rules(),
     probe=st.sampled_from([0, 1, 2000]),
+    room=st.sampled_from([0, 1500, prepared_statements.MOST_TEXT]),
 )
 async def test_sql_and_twin_agree(
-    connection: asyncpg.Connection, world: list[Held], asked: list[Request], rule: Rule, probe: int
+    connection: asyncpg.Connection, world: list[Held], asked: list[Request], rule: Rule, probe: int, room: int
 ) -> None:
+    prepared_statements.MOST_TEXT = room
     plan.PROBE = probe  # below it conditions count as rare: small worlds have to show the plans of large ones
     queries = [parse(given_, name, within=within) for name, given_, within in asked]
     transaction = connection.transaction()

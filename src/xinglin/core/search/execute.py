@@ -14,7 +14,7 @@ from xinglin.core.search.includes import included
 from xinglin.core.search.ordering import Cursor
 from xinglin.core.search.pages import Context, page_token, read_page_token
 from xinglin.core.search.plan import COLUMNS, ESTIMATE, Plan, plan_of, stored
-from xinglin.core.search.prepared import Driven, Prepared, Ready, prepared
+from xinglin.core.search.prepared import Driven, Prepared, Ready, gathered, prepared, together
 from xinglin.core.search.query import Query, TypeQuery
 from xinglin.core.search.resolve import Terminology, asks_terminology, resolved
 from xinglin.core.search.scope import ruled
@@ -128,9 +128,10 @@ async def _page(
 ) -> list[Found]:
     """The first rows of every type, merged in the one order."""
     found = []
-    for ready in plans:
-        custom = ready.driven.plan.ordering.custom
-        found.append([_found(row, custom) for row in await _fetch(connection, ready, ready.page(limit, cursor))])
+    for group in gathered(plans) if len(plans) > 1 else [plans]:
+        ready, custom = group[0], group[0].driven.plan.ordering.custom
+        statement = ready.page(limit, cursor) if len(group) == 1 else together(group, limit, cursor)
+        found.append([_found(row, custom) for row in await _fetch(connection, ready, statement)])
     if len(found) == 1:
         return found[0]
     merged = heapq.merge(*found, key=lambda row: _rank(row.place, plans[0].driven.plan))

@@ -217,7 +217,7 @@ def headline(values: list[DateValue], type_name: str) -> Compiled:
         )
 
     def early(scope: Scope, t: str) -> str:
-        return starts_where(f"{t}.date", values, scope.bind, scope.now) or "true"
+        return starts_where(f"{t}.date", values, scope.bind, scope.now)
 
     return Compiled(ranges, source, rank=35, early=early)
 

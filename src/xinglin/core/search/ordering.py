@@ -89,7 +89,8 @@ def after_default(k: str, cursor: Cursor, one_person: bool, bind: Bind) -> str:
 
 
 def ordering_of(sorts: Sequence[Sort], one_person: bool) -> Ordering:
-    """Newest first of one person is the default order already."""
+    """Newest first of one person is the default order already; not of one and of others' beside it, whose places in
+    the order would not compare."""
     if not sorts:
         return DEFAULT
     first = sorts[0].parameter

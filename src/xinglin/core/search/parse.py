@@ -150,6 +150,13 @@ def _remembered(registry: Registry, revision: int, type_name: str, name: str) ->
     return _Names(registry).reading(type_name, name, 0)
 
 
+@lru_cache(maxsize=1024)
+def _members(registry: Registry, revision: int, name: str, type_name: str) -> tuple[Parameter, ...]:
+    """The parameters by which resources of a type belong to a compartment."""
+    codes = compartment(name).get(type_name, ())
+    return tuple(parameter for code in codes if (parameter := registry.get(type_name, code)))
+
+
 class _Request:
     """One request while it is read: its parameters, and what had to be set aside."""
 
@@ -169,7 +176,7 @@ class _Request:
 
     def query(self, type_name: str | None, within: tuple[str, str] | None) -> Query:
         types = self._types(type_name, within)
-        branches = tuple(self._branch(name, within) for name in types)
+        branches = tuple([self._branch(name, within, len(types) == 1) for name in types])
         return Query(
             branches=branches,
             count=self._count(),
@@ -197,7 +204,7 @@ class _Request:
             known = [name for name in known if places.get(name)]
         return list(dict.fromkeys(known))
 
-    def _branch(self, type_name: str, within: tuple[str, str] | None) -> TypeQuery:
+    def _branch(self, type_name: str, within: tuple[str, str] | None, alone: bool) -> TypeQuery:
         self.values = 0
         conditions = [self._compartment(type_name, *within)] if within else []
         for name, value in self.criteria:
@@ -205,7 +212,7 @@ class _Request:
                 conditions.append(self.condition(type_name, name, value))
             except UnknownParameter as unknown:
                 self._set_aside(name, unknown)
-        return TypeQuery(type_name, tuple(conditions), self._sorts(type_name))
+        return TypeQuery(type_name, tuple(conditions), self._sorts(type_name), alone)
 
     def _forgiving(self, name: str, read: Callable[[], Any]) -> Any:
         try:
@@ -223,14 +230,12 @@ class _Request:
     def _compartment(self, type_name: str, name: str, identifier: str) -> Condition:
         """Membership: any of the parameters that the compartment's definition names refers to its subject."""
         texts.check_id(identifier)
-        value = ReferenceValue(f"{name}/{identifier}")
-        parts: list[Condition] = []
+        value = (ReferenceValue(f"{name}/{identifier}"),)
+        members = _members(self.registry, self.registry.revision, name, type_name)
+        parts: list[Condition] = [Match(parameter, value) for parameter in members]
         if type_name == name:
             own = self.registry.of_type(type_name)["_id"]
-            parts.append(Match(own, (texts.token_value(identifier),)))
-        for code in compartment(name).get(type_name, ()):
-            if parameter := self.registry.get(type_name, code):
-                parts.append(Match(parameter, (value,)))
+            parts.insert(0, Match(own, (texts.token_value(identifier),)))
         if not parts:
             raise Invalid(f"{type_name} is not part of the compartment {name}.", code="not-supported")
         return parts[0] if len(parts) == 1 else Or(tuple(parts))
@@ -314,7 +319,10 @@ class _Request:
         return min(int(text), MAX_COUNT)
 
     def _sorts(self, type_name: str) -> tuple[Sort, ...]:
-        codes = [code.strip() for value in self._all("_sort") for code in value.split(",") if code.strip()]
+        written = self._all("_sort")
+        if not written:
+            return ()
+        codes = [code.strip() for value in written for code in value.split(",") if code.strip()]
         if len(codes) > MAX_SORTS:
             raise Invalid(f"_sort has more than {MAX_SORTS} keys.", code="too-costly", expression="_sort")
         found = [self._forgiving("_sort", partial(self._sort, type_name, code)) for code in codes]

@@ -84,6 +84,10 @@ class Plan:
     def page(self, cursor: Cursor | None) -> Template:
         """As many rows after the cursor as LIMIT says: COLUMNS, then the ordering's."""
         scope = Scope(self.rule, self.now)
+        return scope.template(self.page_in(scope, cursor))
+
+    def page_in(self, scope: Scope, cursor: Cursor | None) -> str:
+        """The same as a part of a statement."""
         if self.ordering.by_headline and self.ordered and len(self.driver.tokens) == 1:  # type: ignore[union-attr]
             sql = self._by_token_date(scope, cursor)
         elif self.ordering.custom:
@@ -94,7 +98,7 @@ class Plan:
             sql = self._ordered(scope, cursor)
         else:
             sql = self._gathered(scope, cursor)
-        return scope.template(f"{sql} LIMIT {scope.bind(LIMIT)}")
+        return f"{sql} LIMIT {scope.bind(LIMIT)}"
 
     def total(self, limit: int | None) -> Template:
         """The number of matches, counted up to `limit` where one is given."""
@@ -259,7 +263,7 @@ def plan_of(query: TypeQuery, rule: Rule, now: int) -> Plan:
     flat = [part for condition in query.conditions for part in conjuncts(condition)]
     person = person_of(flat)
     parts = tuple(compile_condition(condition, query.type) for condition in flat)
-    return Plan(query.type, parts, person, ordering_of(query.sort, person is not None), rule, now)
+    return Plan(query.type, parts, person, ordering_of(query.sort, query.alone and person is not None), rule, now)
 
 
 def settled(plan: Plan) -> Plan | None:

@@ -90,9 +90,10 @@ def date_where(low: str, high: str, value: DateValue, bind: Bind, now: int) -> s
 
 
 def starts_where(start: str, values: Sequence[DateValue], bind: Bind, now: int) -> str:
-    """What `date_where` says of the start alone; "" where that is nothing."""
-    found = [_start_where(start, value, bind, now) for value in values]
-    return "(" + " OR ".join(found) + ")" if all(found) else ""
+    """What `date_where` says of the start alone; "true" where that is nothing."""
+    if any(value.prefix in ("gt", "ge", "ne") for value in values):
+        return "true"
+    return "(" + " OR ".join(_start_where(start, value, bind, now) for value in values) + ")"
 
 
 def _start_where(start: str, value: DateValue, bind: Bind, now: int) -> str:
@@ -106,7 +107,7 @@ def _start_where(start: str, value: DateValue, bind: Bind, now: int) -> str:
         return f"{start} <= {bind(value.low)}"
     if value.prefix in ("le", "po"):
         return f"{start} < {bind(value.high)}"
-    return f"{start} < {bind(widened(value, now)[1])}" if value.prefix == "ap" else ""
+    return f"{start} < {bind(widened(value, now)[1])}"
 
 
 def widened(value: DateValue, now: int) -> tuple[int, int]:

@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - every value is bound; the text of a statement comes from this package alone
 """Searches compiled once for all that ask alike, and the values of one request put in.
 
 What is remembered: for each shape of query and rule of visibility its plan, and of the plan the statements that were
@@ -13,9 +14,9 @@ from typing import Any, Final
 
 from xinglin.core.search import plan as plans
 from xinglin.core.search.ordering import Cursor
-from xinglin.core.search.plan import Plan, chosen, plan_of, settled
+from xinglin.core.search.plan import LIMIT, Plan, chosen, plan_of, settled
 from xinglin.core.search.query import TypeQuery
-from xinglin.core.search.scope import Rule
+from xinglin.core.search.scope import Rule, Scope
 from xinglin.core.search.slots import Statement, Template
 
 SHAPES: Final = 1024
@@ -90,3 +91,47 @@ class Ready:
 
     def total(self, limit: int | None) -> Statement:
         return self.driven.total(limit).given((*self.values, ()))
+
+
+MOST_TEXT: Final = 12_000
+"""Characters of a shared statement: the driver does not keep prepared what is much longer."""
+
+
+def gathered(ready: Sequence[Ready]) -> list[list[Ready]]:
+    """Searches of several types in groups that share a statement: those in the default order, as many as fit."""
+    groups: list[list[Ready]] = []
+    room = 0
+    for one in ready:
+        custom = one.driven.plan.ordering.custom
+        size = 0 if custom else len(one.driven.page(None).sql)
+        if custom or size > room or not groups:
+            groups.append([])
+            room = MOST_TEXT
+        groups[-1].append(one)
+        room -= size
+    return groups
+
+
+def together(ready: Sequence[Ready], limit: int, cursor: Cursor | None) -> Statement:
+    """The first rows of several types in the default order, by one statement."""
+    driven = tuple([one.driven for one in ready])
+    if cursor is None and all(one.values[0] for one in ready):
+        template = _first_together(driven)
+    else:
+        template = _together(driven, cursor)
+    return template.given(([one.values[0] for one in ready], ready[0].values[1], (limit,)))
+
+
+@lru_cache(maxsize=128)
+def _first_together(driven: tuple[Driven, ...]) -> Template:
+    return _together(driven, None)
+
+
+def _together(driven: tuple[Driven, ...], cursor: Cursor | None) -> Template:
+    scope = Scope(driven[0].plan.rule, driven[0].plan.now)
+    parts = []
+    for scope.part, one in enumerate(driven):
+        parts.append(f"({one.plan.page_in(scope, cursor)})")
+    every = " UNION ALL ".join(parts)
+    sql = f"SELECT * FROM ({every}) AS every ORDER BY person, date DESC, key LIMIT {scope.bind(LIMIT)}"
+    return scope.template(sql)

@@ -177,11 +177,12 @@ Summary = Literal["true", "text", "data", "count", "false"]
 
 @dataclass(frozen=True, slots=True)
 class TypeQuery:
-    """The conditions on one type, all of which must hold."""
+    """The conditions on one type, all of which must hold. `alone`: no other type is asked for beside it."""
 
     type: str
     conditions: tuple[Condition, ...]
     sort: tuple[Sort, ...] = ()
+    alone: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ def answer(query: Query, held: Sequence[Held], visible: Callable[[Held], bool], 
 
 
 def _in_order(world: World, a: tuple[Held, TypeQuery], b: tuple[Held, TypeQuery]) -> int:
-    return world.compare(a[0], b[0], a[1].sort)
+    return world.compare(a[0], b[0], a[1].sort, b[1].sort)
 
 
 class World:
@@ -190,12 +190,13 @@ class World:
 
     # order ---------------------------------------------------------------------------------------
 
-    def compare(self, a: Held, b: Held, sorts: tuple[Sort, ...]) -> int:
+    def compare(self, a: Held, b: Held, sorts: tuple[Sort, ...], others: tuple[Sort, ...]) -> int:
+        """Each by the parameters of its own type."""
         if not sorts:
             first, second = default_place(a), default_place(b)
             return (first > second) - (first < second)
-        for sort in sorts:
-            left, right = sort_value(sort, a), sort_value(sort, b)
+        for sort, other in zip(sorts, others, strict=True):
+            left, right = sort_value(sort, a), sort_value(other, b)
             if left == right:
                 continue
             if left is None or right is None:  # what has no value comes last, either way

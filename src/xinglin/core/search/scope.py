@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from xinglin.core.search.slots import SEEN, Slot, Template
+from xinglin.core.search.slots import QUERY, SEEN, Slot, Template, Within
 from xinglin.core.store.visibility import Arguments, Bind, Visibility
 
 
@@ -76,11 +76,12 @@ class Scope:
         self.now = now
         self._aliases = 0
         self._shared: dict[Slot, str] = {}
+        self.part: int | None = None  # which of several queries is being built, where they share the statement
 
     def bind(self, value: object) -> str:
         """`$n` for an argument."""
-        if not isinstance(value, Slot) or value.group != SEEN:
-            return self.arguments.bind(value)
+        if not isinstance(value, Slot) or value.group == QUERY:
+            return self.arguments.bind(value if self.part is None else Within(self.part, value))
         name = self._shared.get(value)
         if name is None:
             name = self._shared[value] = self.arguments.bind(value)

@@ -57,7 +57,7 @@ def taken_apart(query: TypeQuery) -> tuple[TypeQuery, tuple[Any, ...]] | None:
         conditions = tuple([_condition(one, taken) for one in query.conditions])
     except _Shapeless:
         return None
-    return TypeQuery(query.type, conditions, query.sort), tuple(values)
+    return TypeQuery(query.type, conditions, query.sort, query.alone), tuple(values)
 
 
 Take = Callable[[Any], Any]

@@ -58,6 +58,20 @@ class Slot(Late):
         return lambda values: values[group][place]
 
 
+class Within(Late):
+    """An argument of one of several queries that share a statement: their values are a list, in their order."""
+
+    __slots__ = ()
+
+    def __init__(self, place: int, argument: Any) -> None:
+        super().__init__(_itself, (place, argument))
+
+    def filler(self) -> Filler:
+        place, argument = self.arguments
+        fill = _filler(argument)
+        return lambda values: fill((values[QUERY][place], *values[1:]))
+
+
 def _itself(*place: int) -> Any:
     raise AssertionError("a slot is filled, not worked out")
 
