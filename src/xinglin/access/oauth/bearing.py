@@ -6,6 +6,7 @@ on an account, which may have been closed or have changed its role: each is aske
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -64,7 +65,7 @@ class Bearer:
             return Principal(login, self.app, Role.SYSTEM, purpose, self.institution, scopes=self.scopes)
         if person is None:
             return None
-        scopes = self.scopes if person.scopes is None else tuple(within(self.scopes, person.scopes))
+        scopes = self.scopes if person.scopes is None else tuple(within(self.scopes, _as_app_scopes(person.scopes)))
         about: tuple[str, ...] = (self.patient,) if self.patient else ()
         if person.role is Role.PATIENT:
             if self.patient is not None and self.patient not in person.patients:
@@ -72,6 +73,11 @@ class Bearer:
             about = person.patients
         login = f"{person.login}{MARK}{self.grant_id}"
         return replace(person, login=login, name=f"{person.name}{BY}{self.app}", scopes=scopes, about=about)
+
+
+def _as_app_scopes(scopes: Sequence[str]) -> list[str]:
+    """What limits a person (who only reads for somebody) limits their apps, about one person or all."""
+    return [*scopes, *(f"patient/{text.removeprefix('user/')}" for text in scopes if text.startswith("user/"))]
 
 
 async def of_token(connection: Connection, digest: bytes, idle: timedelta) -> Bearer | None:

@@ -239,7 +239,6 @@ async def _answered(request: Request, handle: str) -> Response:
         if not allowed:
             await allowing.note(connection, who, "app-refused", pending.client.id)
             return _answer(request, pending.asked.redirect_uri, error="access_denied", state=pending.asked.state)
-        await limits.was_somebody(connection, request.client.host if request.client else "")
         signed = await _signed(request, connection)
         code = await allowing.allow(connection, pending, who, signed, chosen, about)
     return _answer(request, pending.asked.redirect_uri, code=code, state=pending.asked.state)
