@@ -249,6 +249,7 @@ async def test_an_adult_lets_somebody_read_a_part_until_a_day(place: Place) -> N
         "/fhir/Communication", json=body, headers={"content-type": "application/fhir+json"}
     )
     assert refused.status_code == 403, "reads, and changes nothing"
+    await mother.get("/me/access", 403)  # who looked may tell more than what was ticked
     assert "elder" in await mother.get("/me/acting")
     await elder.get("/me/acting")
     await elder.post("/me/acting/end", guardianship=number[1])
@@ -337,6 +338,8 @@ async def test_rules_are_explained_and_hidden_records_stay_hidden(place: Place) 
     await ask(422, login="clinician", reference="nonsense", verb="r")
     proven = await ask(login="mother", reference="Patient/grown", verb="r")
     assert "mother may do this now" in proven
+    linked = await place.house.database.pool.fetchval("SELECT patient_id FROM person_link WHERE patient_id LIKE 'tc-%'")
+    assert "held by your institution" in await ask(login="patient", reference=f"Patient/{linked}", verb="r")
     async with place.house.database.connection() as connection:
         done = [
             one

@@ -98,7 +98,8 @@ async def _answer(
     sees = await _holds(connection, key, visibility(subject, clock.micros(clock.now()), "r").predicate)
     row = await connection.fetchrow("SELECT custodian, deleted FROM resource WHERE key = $1", key)
     ours = row is not None and row["custodian"] == institution_key(asker.institution or "")
-    known = row is not None and not row["deleted"] and (ours or sees)
+    told = ours or (sees and subject.role is not Role.PATIENT)  # where a patient is known besides is not the asker's
+    known = row is not None and not row["deleted"] and told
     reasons = list(_standing_reasons(subject))
     reasons += await _reading(connection, subject, type, key, known)
     allowed = sees and known
@@ -114,7 +115,7 @@ async def _answer(
 
 def _standing_reasons(subject: Principal) -> Iterator[Reason]:
     if subject.role is Role.PATIENT:
-        yield Reason("proof", True, ", ".join(f"Patient/{id}" for id in subject.patients))
+        yield Reason("proof", True, f"Patient/{subject.patients[0]}")
         return
     post = f"PractitionerRole/{subject.practitioner_role}" if subject.practitioner_role else ""
     yield Reason("post", subject.barred != "no-post", post)

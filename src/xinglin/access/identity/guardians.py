@@ -346,7 +346,7 @@ async def end(records: Records, id: int) -> None:
 
 async def _may_end(connection: Connection, who: Principal, row: Any) -> bool:
     if who.role is Role.PATIENT:
-        own = who.on_behalf is None and row["ward"] in who.patients
+        own = who.on_behalf is None and row["ward"] in who.patients and row["kind"] == ADULT
         return own or row["login"] == who.login
     holder = await connection.fetchval("SELECT custodian FROM resource WHERE key = $1", row["ward_key"])
     own_house = holder == key_of("Organization", who.institution or "")
