@@ -17,7 +17,7 @@ from xinglin.access.categories import Category, categories, labels
 from xinglin.access.consent import actor, provision
 from xinglin.access.grants import ANY_CUSTODIAN, HIGH, PERSON, Grant, linked_people, rank, store_grants
 from xinglin.access.oversight import ends_at, reasons, refuse_repeated_misuse, review_task, rules
-from xinglin.access.policy import own_keys
+from xinglin.access.policy import check_standing, own_keys
 from xinglin.access.principal import NODE, Principal, Purpose, Role
 from xinglin.access.provisions import ALL_CATEGORIES, LABELS
 from xinglin.access.purposes import closable_at_home, role_system
@@ -367,6 +367,7 @@ async def break_glass(records: Records, patient_id: str, reason: str, words: str
 
 async def _broken(records: Records, patient_id: str, reason: str, words: str) -> datetime:
     principal = records.principal
+    check_standing(principal)
     if principal.role is not Role.CLINICIAN or not principal.practitioner or not principal.institution:
         raise Forbidden("Emergency access is for clinicians who act for an institution.")
     if reason not in EMERGENCY_REASONS:
@@ -452,6 +453,7 @@ async def locate(records: Records, identifier: str, birth_date: str) -> list[str
 
     Both must be given and agree, so that nobody browses the county with it.
     """
+    check_standing(records.principal)
     if records.principal.role is not Role.CLINICIAN:
         raise Forbidden("Looking for a person outside the institution is for clinicians in an emergency.")
     if not identifier.strip() or not birth_date.strip():
