@@ -354,6 +354,8 @@ class Records:
     def _log_scope(self, patient: str | None) -> dict[str, Any]:
         """Which lines of the log are the principal's to see."""
         who = self.principal
+        if who.role is Role.PATIENT and who.opened is not None:
+            raise Forbidden("Whoever acts for somebody within limits does not read who looked.")
         if who.role is Role.PATIENT:
             scope: dict[str, Any] = {"persons": own_keys(who)}
         elif who.institution and who.role in (Role.MANAGER, Role.PRIVACY, Role.SYSTEM):
