@@ -99,7 +99,8 @@ def _check(
         raise Unprocessable(f"A {role.value}'s token names no institution.", remedy="Add --institution ID.")
     if SCIM in (scopes or ()) and (role is not Role.SYSTEM or not institution or list(scopes or ()) != [SCIM]):
         raise Unprocessable(
-            "The scope scim stands alone, for a program of one institution.", remedy="Add --role system --institution ID."
+            "The scope scim stands alone, for a program of one institution.",
+            remedy="Add --role system --institution ID.",
         )
     for scope in scopes or ():
         if scope == SCIM:
