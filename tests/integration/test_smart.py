@@ -15,6 +15,7 @@ from smart import BACK, BASE, FHIR, SCOPES, TOKEN
 from xinglin.access import scopes
 from xinglin.access.principal import Principal, Purpose, Role
 from xinglin.access.scopes import openings
+from xinglin.core.store.keys import key_of
 from xinglin.kernel import clock
 
 if TYPE_CHECKING:
@@ -170,6 +171,51 @@ def test_a_search_that_cannot_be_kept_grants_nothing(text: str) -> None:
     for context, role in (("user", Role.CLINICIAN), ("patient", Role.PATIENT), ("system", Role.SYSTEM)):
         who = Principal("x", "x", role, Purpose.TREATMENT, "A", patients=("a1",), scopes=(f"{context}/{text}",))
         assert openings(who, "r") == () and not scopes.may(who, "Observation", "r")
+
+
+# for somebody else ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["child", "adult"])
+async def test_a_guardian_lets_an_app_see_the_wards_record_as_long_as_they_may(clinic: Clinic, kind: str) -> None:
+    county, ward = clinic.county, f"ward-{kind}"
+    born = "2020-01-01" if kind == "child" else "1950-01-01"
+    await county.put(
+        "A",
+        {"resourceType": "Patient", "id": ward, "birthDate": born, "name": [{"family": "Ward"}]},
+        observation(f"o-{kind}", ward),
+    )
+    await county.fetch(
+        "INSERT INTO guardianship (login, ward, ward_key, kind, related, categories, starts, by, at)"
+        " VALUES ('anna', $1, $2, $3, 0, $4, now() - interval '1 day', 'anna', now())",
+        *(ward, key_of("Patient", ward), kind, 0x7FFFFFFF),
+    )
+    app = await clinic.app()
+    scope = "launch/patient offline_access patient/Observation.cruds openid fhirUser"
+    asked = (await app.authorize(app.asks(scope))).headers["location"]
+    shown = await app.page("anna", asked)
+    token = shown.text.split('name="_csrf" value="')[1].split('"')[0]
+    number = shown.text.split('name="ward" value="')[1].split('"')[0]
+    cookie = {"cookie": clinic.cookies["anna"]}
+    chosen = await clinic.http.post(f"{BASE}{asked}/for", data={"_csrf": token, "ward": number}, headers=cookie)
+    assert chosen.status_code == 303, chosen.text[-300:]
+    verifier = app.verifier
+    told = (await app.exchange((await app.answer("anna", asked))["code"], code_verifier=verifier)).json()
+    access = told["access_token"]
+    assert told["patient"] == ward
+    assert await clinic.ids(access, "Observation") == {f"o-{kind}"}
+    assert (await clinic.fhir(access, "GET", "Observation/oa1")).status_code == 404  # not their own instead
+    body = {**observation("x", ward), "performer": [{"reference": f"Patient/{ward}"}]}
+    del body["id"]
+    written = await clinic.fhir(access, "POST", "Observation", body)
+    assert (written.status_code == 201) is (kind == "child"), written.text
+    await county.fetch("UPDATE guardianship SET ended = now()")
+    await county.fetch("SELECT pg_notify('xinglin_identity', '')")
+    await asyncio.sleep(0.1)
+    assert (await clinic.fhir(access, "GET", f"Observation/o-{kind}")).status_code == 401
+    answer = await app.token(grant_type="refresh_token", refresh_token=told["refresh_token"])
+    assert answer.json()["error"] == "invalid_grant"
+    await clinic.sign_in("anna")
 
 
 # programs, and their managers -----------------------------------------------------------------------------------------
