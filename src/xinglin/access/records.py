@@ -150,7 +150,7 @@ class Records:
             _check_type(type)
         query = HistoryQuery(type, id, since, None, _cursor(before), min(max(count, 1), 1000))
         if at is not None:
-            query = replace(query, since=at[0], before=at[1])
+            query = replace(query, until=at[0], before=at[1])
         async with self._audited("history", f"{type or '*'}/{id or '*'}") as touched:
             async with self.house.database.connection() as connection:
                 if type and id and await store.newest(connection, type, id, self.visible) is None:

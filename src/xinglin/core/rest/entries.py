@@ -93,11 +93,7 @@ def posted_bundle(raw: bytes) -> PostedBundle:
         decode.parse(raw)  # says where the text breaks
         raise Invalid(f"The Bundle cannot be read: {error}.", code="structure") from error
     if bundle.resource_type != "Bundle":
-        raise Invalid(
-            f"Only a Bundle is posted to the base, not {shortened(bundle.resource_type)!r}.",
-            expression=shortened(bundle.resource_type) or None,
-            remedy="Post a resource to [base]/[type].",
-        )
+        raise _no_bundle(bundle.resource_type)
     if len(bundle.entry) > MOST_ENTRIES:
         raise TooLarge(f"The Bundle has more than {MOST_ENTRIES} entries.", remedy="Send it in parts.")
     reads = sum(1 for entry in bundle.entry if entry.request is not None and _asks(entry.request))
@@ -106,12 +102,22 @@ def posted_bundle(raw: bytes) -> PostedBundle:
     return bundle
 
 
+def _no_bundle(name: str) -> Problem:
+    return Invalid(
+        f"Only a Bundle is posted to the base, not {shortened(name)!r}.",
+        expression=shortened(name) or None,
+        remedy="Post a resource to [base]/[type].",
+    )
+
+
 def _asks(request: _Request) -> bool:
     return request.method in ("GET", "HEAD") or "$" in request.url or "_search" in request.url
 
 
 def _misshapen(raw: bytes, message: str) -> Problem:
-    decode.parse(raw)  # bounds and encoding stand above the shape
+    parsed = decode.parse(raw)  # bounds and encoding stand above the shape
+    if parsed.get("resourceType") != "Bundle":
+        return _no_bundle(str(parsed.get("resourceType", "")))
     found = _PLACE.search(message)
     text = _PLACE.sub("", message).replace("`", "'")
     return Invalid(f"{text}.", code="structure", expression="Bundle" + (found[1] if found else ""))

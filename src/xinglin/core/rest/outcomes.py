@@ -74,9 +74,18 @@ def problem_of(error: Exception) -> Problem | None:
         )
     if isinstance(error, asyncpg.DeadlockDetectedError | asyncpg.SerializationError):
         return Conflict("Another write touched the same resources at the same time.", remedy="Send it again.")
-    if isinstance(error, asyncpg.PostgresConnectionError | asyncpg.CannotConnectNowError | ConnectionError):
+    if _is_of_connection(error):
         return Unavailable("The database does not answer at the moment.", remedy="Try again in a few seconds.")
     return None
+
+
+def _is_of_connection(error: Exception) -> bool:
+    """Whether the database went away: told by its server, by the driver, or by the system while it connected."""
+    told = asyncpg.PostgresConnectionError | asyncpg.OperatorInterventionError | asyncpg.InterfaceError
+    if isinstance(error, told | ConnectionError):
+        return True
+    places = (frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__))
+    return isinstance(error, OSError) and any(place.startswith("asyncpg.") for place in places)
 
 
 class Unavailable(Problem):

@@ -15,8 +15,9 @@ from xinglin.core.rest.exchange import Answer, Call
 from xinglin.core.rest.presentation import OWN_PARAMETERS
 from xinglin.core.schema import decode
 from xinglin.core.schema.json_text import too_many_values
-from xinglin.kernel.errors import Invalid, Problem
+from xinglin.kernel.errors import Invalid, Issue, Problem
 
+_BASE = "http://hl7.org/fhir/StructureDefinition/"
 MODES = ("create", "update", "delete", "profile")
 
 
@@ -39,24 +40,50 @@ async def validate(call: Call) -> Answer:
     mode = asked.get("mode")
     if mode is not None and mode not in MODES:
         raise Invalid(f"mode={mode[:40]} is not known.", remedy=f"Use one of {', '.join(MODES)}.")
-    if asked.get("profile"):
+    if asked.get("profile") not in (None, "", _BASE + call.type):
         raise Invalid(
             "This node does not check profiles yet.",
             code="not-supported",
             remedy="Leave `profile` out: structure is checked.",
         )
+    if mode == "delete":
+        return Answer(200, await _deletable(call), resource_body=False)
     if not raw:
         raise Invalid("There is nothing to check.", code="required", remedy="Send a resource, or Parameters.resource.")
-    return Answer(200, findings(raw, call.type), resource_body=False)
+    found = findings(raw, call.type)
+    if found is None and mode in ("create", "update"):
+        found = _misplaced(call, mode, raw)
+    return Answer(200, found or outcomes.all_well("The structure is right."), resource_body=False)
 
 
-def findings(raw: bytes, expected_type: str) -> bytes:
-    """An OperationOutcome of what is wrong, or the one that says that nothing is."""
+async def _deletable(call: Call) -> bytes:
+    """A deletion needs no body, but something that is there."""
+    if len(call.segments) != 3:
+        raise Invalid("mode=delete is asked of one resource.", remedy=f"Use {call.type}/[id]/$validate?mode=delete.")
+    await call.records.read(call.type, call.id)
+    return outcomes.all_well("It may be deleted.")
+
+
+def _misplaced(call: Call, mode: str, raw: bytes) -> bytes | None:
+    """What the address says against the interaction: a creation has no id yet, an update that of its address."""
+    if len(call.segments) != 3:
+        return None
+    if mode == "create":
+        text = "A creation goes to the type: this address is of a resource that has an id."
+    elif decode.parse(raw).get("id") != call.id:
+        text = "The resource's id is not that of the address."
+    else:
+        return None
+    return outcomes.operation_outcome([Issue("business-rule", text, f"{call.type}.id")])
+
+
+def findings(raw: bytes, expected_type: str) -> bytes | None:
+    """An OperationOutcome of what is wrong, None where nothing is."""
     try:
         decode.check(raw, expected_type=expected_type)
     except Problem as problem:
         return outcomes.operation_outcome(problem.issues)
-    return outcomes.all_well("The structure is right.")
+    return None
 
 
 async def _what(call: Call) -> tuple[bytes, dict[str, str]]:

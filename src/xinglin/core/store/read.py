@@ -44,6 +44,7 @@ async def version(connection: Connection, type: str, id: str, number: int, visib
 class HistoryQuery:
     """Which versions: of one resource, of a type, or of all; `since` inclusive and `before` exclusive, in microseconds.
 
+    `until` keeps those that nothing newer had replaced by then: with `before`, what was current in a period.
     `after` is the (updated, key, version) of the last row of the page before.
     """
 
@@ -51,6 +52,7 @@ class HistoryQuery:
     id: str | None = None
     since: int | None = None
     before: int | None = None
+    until: int | None = None
     after: tuple[int, int, int] | None = None
     count: int = 50
 
@@ -68,11 +70,23 @@ async def history(connection: Connection, query: HistoryQuery, visible: Visibili
         f" ORDER BY updated DESC, key DESC, version DESC LIMIT {limit})"
         for table, rule in (
             ("resource", visible.predicate("v", bind)),
-            ("history", f"{visible.past('v', bind)} AND {newest_too}"),
+            ("history", f"{visible.past('v', bind)} AND {newest_too}{_unreplaced(query, arguments)}"),
         )
     ]
     sql = f"{' UNION ALL '.join(parts)} ORDER BY updated DESC, key DESC, version DESC LIMIT {limit}"
     return [stored_of(row) for row in await connection.fetch(sql, *arguments.values)]
+
+
+def _unreplaced(query: HistoryQuery, arguments: Arguments) -> str:
+    """The next version is of the history or the newest; a version is current from its own time to that of the next."""
+    if query.until is None:
+        return ""
+    until = arguments.bind(query.until)
+    return "".join(
+        f" AND NOT EXISTS (SELECT 1 FROM {table} n WHERE n.key = v.key AND n.version = v.version + 1"  # noqa: S608
+        f" AND n.updated <= {until})"
+        for table in ("history", "resource")
+    )
 
 
 def _history_conditions(query: HistoryQuery, arguments: Arguments) -> str:
