@@ -4,6 +4,8 @@ A small county is generated: two institutions, four Patients of whom some are on
 versions, consents, an emergency. A principal asks through the whole FHIR door; then everything that they may not see,
 by the slow and obvious reading of the rules below, is taken out of the database, and they ask again. Every answer must
 be the same: status, headers, links, totals, order, texts. The texts of page tokens and fresh ids are set aside.
+
+Long, because what is held, who asks, the rules and the questions are read beside each other.
 """
 
 from __future__ import annotations
