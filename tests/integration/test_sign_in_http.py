@@ -258,6 +258,20 @@ async def test_a_session_left_open_changes_no_lock(node: Node, time: Time, path:
     assert back.headers["location"] == "/me/security"
 
 
+async def test_a_password_alone_does_not_change_the_password_of_who_has_more(node: Node, time: Time) -> None:
+    visitor, key = node.visit(), SoftKey(BASE, counter=1)
+    await visitor.sign_in("wang")
+    await visitor.get("/me/security")
+    options = await visitor.post("/me/security/passkeys/options", 200)
+    await visitor.post("/me/security/passkeys", credential=key.create(options.text))
+    time.now += timedelta(minutes=11)
+    await visitor.get("/me/settings")
+    new = {"current": PASSWORD, "new": "my own new words", "again": "my own new words"}
+    asked = await visitor.post("/me/settings/password", **new)
+    assert asked.headers["location"] == "/me/security/confirm?next=%2Fme%2Fsettings"
+    await node.visit().sign_in("wang")
+
+
 @pytest.mark.parametrize("path", FORMS)
 async def test_a_form_of_another_site_changes_nothing(node: Node, path: str) -> None:
     """Without the token, with another's, and where the browser says that another site sent it."""

@@ -25,6 +25,7 @@ from xinglin.access.identity import (
     confirming,
     entering,
     events,
+    limits,
     passkeys,
     passwords,
     recovery,
@@ -618,6 +619,19 @@ async def test_a_new_password_ends_what_apps_were_allowed(node: House) -> None:
     )
     await accounts.set_password(node.database, "wang", "another four words")
     assert await node.database.pool.fetchval("SELECT why FROM oauth_grant WHERE id = 'g'") == "account"
+
+
+async def test_a_shared_address_begins_as_much_as_a_hospital_needs(node: House, time: Time) -> None:
+    """Two a second all day, two hundred at once; beyond that it waits as told."""
+    for _n in range(limits.DOOR_AT_ONCE):
+        await limits.knock(node.database, "10.0.0.1")
+    with pytest.raises(TooManySignIns) as told_to_wait:
+        await limits.knock(node.database, "10.0.0.1")
+    await limits.knock(node.database, "10.0.0.2")
+    time.now += timedelta(seconds=told_to_wait.value.retry_after)
+    for _n in range(100):
+        await limits.knock(node.database, "10.0.0.1")
+        time.now += limits.DOOR_EVERY
 
 
 # what is told ---------------------------------------------------------------------------------------------------------

@@ -35,8 +35,9 @@ LIMITS: Final = {
     "account": Limit(free=20, first=2, cap=60),  # one account from anywhere: many addresses working together
     "address": Limit(free=50, first=2, cap=900),  # one address at any account; a hospital may share one
     "code": Limit(free=5, first=30, cap=3600),  # six digits, three of them right: a day's guessing finds one in 10,000
-    "door": Limit(free=200, first=2, cap=60),  # challenges and visits begun at one address, which cost us a row each
 }
+DOOR_EVERY: Final = timedelta(seconds=0.5)  # what one address may begin for long; a hospital may share one
+DOOR_AT_ONCE: Final = 200
 FORGET: Final = timedelta(hours=24)  # failures older than this no longer count
 KNOWN_FOR: Final = timedelta(days=30)  # an address stays an account's own this long after a sign-in
 
@@ -111,15 +112,24 @@ async def code_was_right(connection: Connection, login: str) -> None:
     await connection.execute("DELETE FROM sign_in_failure WHERE subject = $1", _subject("code", login))
 
 
+_KNOCK = """
+INSERT INTO sign_in_failure AS f (subject, failures, last, until)
+VALUES ($1, 0, $2::timestamptz, $2::timestamptz + $3::interval)
+ON CONFLICT (subject) DO UPDATE SET last = $2::timestamptz, until = greatest(f.until, $2::timestamptz) + $3::interval
+RETURNING until
+"""
+
+
 async def knock(database: Database, address: str) -> None:
-    """Count what anybody may begin without being anybody. Raises TooManySignIns."""
+    """Let an address begin what costs us a row, so many at once and then so many in a second (a leaking bucket:
+    `until` is when all that was begun has leaked away). Raises TooManySignIns.
+    """
+    now = clock.now()
     async with database.transaction() as connection:
-        await _count(connection, "door", _subject("door", address), clock.now())
-
-
-async def was_somebody(connection: Connection, address: str) -> None:
-    """Whoever knocked signed in and answered: the address starts afresh, so that a hospital's is never slowed."""
-    await connection.execute("DELETE FROM sign_in_failure WHERE subject = $1", _subject("door", address))
+        until = await connection.fetchval(_KNOCK, _subject("door", address), now, DOOR_EVERY)
+        over = until - now - DOOR_EVERY * DOOR_AT_ONCE
+        if over > timedelta(0):
+            raise TooManySignIns(int(over.total_seconds()) + 1)  # rolls the count back
 
 
 async def forgiven(connection: Connection, attempt: Attempt) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import pyotp
 
@@ -71,8 +71,7 @@ async def enrolment(house: House, connection: Connection, ticket: str, login: st
     if secret is None:
         return None
     text = base64.b32encode(secret).decode()
-    host = (house.settings.public_base.partition("://")[2]).partition("/")[0]
-    issuer = f"Xinglin {host}"
+    issuer = f"Xinglin {urlsplit(house.settings.public_base).hostname}"
     parameters = urlencode({"secret": text, "issuer": issuer}, quote_via=quote)
     return Enrolment(" ".join(re.findall("....", text)), f"otpauth://totp/{quote(f'{issuer}:{login}')}?{parameters}")
 

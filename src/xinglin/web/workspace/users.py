@@ -19,6 +19,7 @@ from xinglin.ui import forms
 from xinglin.ui.formats import person_name
 from xinglin.ui.i18n import N_, _, language
 from xinglin.ui.parts import Column
+from xinglin.web.account.confirm import freshly
 from xinglin.web.guards import house, page, principal, records, see_other, signed_in
 from xinglin.web.problems import sentences
 from xinglin.web.shells import ROLES
@@ -106,6 +107,7 @@ class Add:
 
 
 @signed_in(Role.MANAGER)
+@freshly
 async def add_page(request: Request) -> Response:
     form = forms.blank(Add) if request.method == "GET" else await forms.read(request, Add)
     staff = await _staff(request)
@@ -179,6 +181,7 @@ class Confirmed:
 
 
 @signed_in(Role.MANAGER)
+@freshly
 async def act_page(request: Request) -> Response:
     """A page that says what will happen, and the doing."""
     account, act = await _own_user(request), str(request.path_params["act"])
