@@ -14,14 +14,13 @@ from urllib.parse import quote
 import orjson
 
 from xinglin.access.persons.match import Candidate
-from xinglin.access.records import Records
+from xinglin.access.records import Records, Stored
 from xinglin.access.sharing import linked
 from xinglin.core.rest.bundles import Entry, bundle
 from xinglin.core.rest.exchange import Answer, Call
 from xinglin.core.rest.parameters import arguments, one
 from xinglin.core.rest.routing import Operation
 from xinglin.core.schema import decode
-from xinglin.core.store.rows import Stored
 from xinglin.kernel.errors import Invalid, NotFound, Unprocessable
 
 MOST: Final = 50
