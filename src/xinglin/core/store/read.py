@@ -52,9 +52,9 @@ class HistoryQuery:
     id: str | None = None
     since: int | None = None
     before: int | None = None
-    until: int | None = None
     after: tuple[int, int, int] | None = None
     count: int = 50
+    until: int | None = None
 
 
 async def history(connection: Connection, query: HistoryQuery, visible: Visibility) -> list[Stored]:
