@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,9 @@ import asyncpg
 import httpx
 import orjson
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
 
@@ -217,14 +221,20 @@ class Liar:
         claims = {"iss": OTHER, "aud": "us", "sub": "s1", "exp": now + 300, "iat": now, "nonce": self.nonce}
         claims = {name: value for name, value in {**claims, **self.claims}.items() if value is not None}
         header = {"alg": "ES256", "kid": "k1", **self.header}
+        if "crit" in header:
+            return self._signed_by_hand(header, claims)
         if header["alg"] == "none":
             return ".".join((*(_plain(part) for part in (header, claims)), ""))
         return jwt.encode(header, claims, self.signing or self.key, algorithms=[header["alg"]])
 
+    def _signed_by_hand(self, header: dict[str, Any], claims: dict[str, Any]) -> str:
+        """A right signature over a header that libraries refuse to write."""
+        text = f"{_plain(header)}.{_plain(claims)}"
+        r, s = decode_dss_signature(self.key.private_key.sign(text.encode(), ec.ECDSA(SHA256())))
+        return f"{text}.{urlsafe_b64encode(r.to_bytes(32, 'big') + s.to_bytes(32, 'big')).rstrip(b'=').decode()}"
+
 
 def _plain(part: dict[str, Any]) -> str:
-    from base64 import urlsafe_b64encode
-
     return urlsafe_b64encode(orjson.dumps(part)).rstrip(b"=").decode()
 
 
@@ -301,12 +311,16 @@ LIES: dict[str, dict[str, Any]] = {
     "signed with a shared secret": {"header": {"alg": "HS256"}, "signing": HMAC},
     "an algorithm we do not allow": {"header": {"alg": "RS512"}, "signing": RSAKey.generate_key(2048)},
     "signed by somebody else": {"signing": ECKey.generate_key("P-256", {"kid": "k1"})},
+    "an extension that must be understood": {"header": {"crit": ["x"], "x": "y"}},
+    "signed right, and unsigned in name": {"header": {"alg": "nOnE", "crit": []}},
     "a key that is not known": {"header": {"kid": "k2"}, "signing": ECKey.generate_key("P-256", {"kid": "k2"})},
 }
 
 
 @pytest.mark.parametrize("lie", LIES)
-async def test_an_id_token_that_is_wrong_in_anything_signs_nobody_in(node: Application, liar: Liar, lie: str) -> None:
+async def test_55_57_an_id_token_that_is_wrong_in_anything_signs_nobody_in(
+    node: Application, liar: Liar, lie: str
+) -> None:
     await linked(node)
     here = browser(node, BASE)
     query = await visit(liar, here)
@@ -348,10 +362,33 @@ async def test_an_answer_of_another_provider_is_not_taken(node: Application, lia
     "metadata",
     [{"issuer": OUTSIDE}, {"token_endpoint": "http://10.0.0.1/"}, {"jwks_uri": "file:///etc"}, {"jwks_uri": 1}],
 )
-async def test_a_description_that_is_not_its_own_is_not_followed(node: Application, liar: Liar, metadata: Any) -> None:
+async def test_67_a_description_that_is_not_its_own_is_not_followed(
+    node: Application, liar: Liar, metadata: Any
+) -> None:
     liar.metadata = metadata
     answer = await browser(node, BASE).get("/sign-in/with/other")
     assert answer.headers["location"] == "/sign-in?failed=provider"
+
+
+@pytest.mark.parametrize("path", ["/token", "/keys", "/.well-known/openid-configuration"])
+async def test_62_a_redirect_of_the_provider_is_not_followed(node: Application, liar: Liar, path: str) -> None:
+    await linked(node)
+    called: list[str] = []
+
+    def hop(request: httpx.Request) -> httpx.Response:
+        called.append(str(request.url))
+        if request.url.path == path:
+            return httpx.Response(307, headers={"location": "http://169.254.169.254/latest"}, json={})
+        return liar(request)
+
+    openid.TRANSPORT = httpx.MockTransport(hop)
+    here = browser(node, BASE)
+    if path.startswith("/.well"):
+        assert (await here.get("/sign-in/with/other")).headers["location"] == "/sign-in?failed=provider"
+    else:
+        query = await visit(liar, here)
+        assert await come_back(here, state=query["state"], code="c") == "/sign-in?failed=provider"
+    assert not [address for address in called if "169.254" in address]
 
 
 async def test_keys_are_fetched_again_for_a_new_one_but_not_at_every_guess(
