@@ -421,6 +421,14 @@ async def test_a_launch_is_one_persons_for_one_app_once(clinic: Clinic) -> None:
     assert told["patient"] == "a1" and told["need_patient_banner"] is True
 
 
+async def test_an_app_of_another_institution_is_not_for_its_staff(clinic: Clinic) -> None:
+    app = await clinic.app(institution="B")
+    asked = await app.authorize(app.asks("launch/patient patient/Observation.rs"))
+    assert (await app.page("dr-anne", asked.headers["location"])).status_code == 403
+    assert (await app.page("anna", asked.headers["location"])).status_code == 200
+    assert app.client.id not in (await app.page("boss", "/desk/institution/apps")).text
+
+
 async def test_a_stranger_cannot_choose_a_patient_for_the_doctor(clinic: Clinic) -> None:
     app = await clinic.app()
     asked = await app.authorize(app.asks("launch/patient patient/*.rs"))

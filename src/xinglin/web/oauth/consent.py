@@ -101,7 +101,11 @@ async def consent_page(request: Request) -> Response:
 
 
 def _check_owner(pending: Pending, request: Request) -> None:
-    if pending.login is not None and pending.login != principal(request).login:
+    """An app that one institution's manager approved is for its staff, and for patients, who decide for themselves."""
+    who, of = principal(request), pending.client.institution
+    if of is not None and who.role is not Role.PATIENT and who.institution != of:
+        raise Forbidden("The app is not approved at your institution.", remedy="Ask your institution's manager.")
+    if pending.login is not None and pending.login != who.login:
         raise Forbidden("This app was opened by somebody else.", remedy="Open it again yourself.")
 
 

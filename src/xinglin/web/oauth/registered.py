@@ -64,12 +64,12 @@ async def list_page(request: Request) -> Response:
             Column("created", _("Since"), "time"),
             Column("state", _("State")),
         ),
-        apps=[_row(client) for client in found],
+        apps=[_row(client, principal(request).institution) for client in found],
         done=_(done) if done else "",
     )
 
 
-def _row(client: Client) -> dict[str, Any]:
+def _row(client: Client, own: str | None) -> dict[str, Any]:
     uri = client.redirect_uris[0] if client.redirect_uris else client.jwks_uri or ""
     return {
         "id": client.id,
@@ -78,6 +78,7 @@ def _row(client: Client) -> dict[str, Any]:
         "created": client.created,
         "state": client.state,
         "said": _(STATES[client.state]),
+        "opens": client.institution == own or client.state == clients.WAITING,
     }
 
 

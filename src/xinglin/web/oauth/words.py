@@ -92,6 +92,8 @@ KNOWN: Final = (
     N_("The request cannot be read."),
     N_("This app was opened by somebody else."),
     N_("Open it again yourself."),
+    N_("The app is not approved at your institution."),
+    N_("Ask your institution's manager."),
     N_("Nothing was allowed."),
     N_("Choose what the app may see, or refuse it."),
 )
