@@ -6,7 +6,6 @@ of what they lead to, as far as the gate shows it.
 
 from __future__ import annotations
 
-import asyncio
 import re
 import uuid
 from collections.abc import Iterable, Iterator
@@ -25,7 +24,6 @@ from xinglin.kernel.errors import Forbidden, Invalid, TooCostly
 MOST: Final = 2000
 DEPTH: Final = 3  # section -> report -> observation -> performer lies within
 AT_ONCE: Final = 100
-TOGETHER: Final = 4  # searches side by side: of the connections that a process has, a few
 _TYPES: Final = frozenset(resource_types())
 _RELATIVE: Final = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9.-]{1,64})")
 
@@ -65,14 +63,11 @@ async def fetched(call: Call, references: Iterable[str]) -> list[Stored]:
     for reference in sorted(references):
         type_name, _, resource_id = reference.partition("/")
         by_type.setdefault(type_name, []).append(resource_id)
-    some = [(name, ids[n : n + AT_ONCE]) for name, ids in by_type.items() for n in range(0, len(ids), AT_ONCE)]
     found: list[Stored] = []
-    for start in range(0, len(some), TOGETHER):  # side by side they share a flush of the log
-        asked = [
-            call.records.search(name, f"_id={','.join(ids)}&_count={len(ids)}&_total=none")
-            for name, ids in some[start : start + TOGETHER]
-        ]
-        for page in await asyncio.gather(*asked):
+    for type_name, ids in by_type.items():
+        for start in range(0, len(ids), AT_ONCE):
+            some = ids[start : start + AT_ONCE]
+            page = await call.records.search(type_name, f"_id={','.join(some)}&_count={len(some)}&_total=none")
             found += page.matches
     return found
 
