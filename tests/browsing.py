@@ -78,7 +78,8 @@ def chromium() -> str:
 def sign_in(page: Any, login: str, password: str = PASSWORD) -> None:
     page.fill("#field-login", login)
     page.fill("#field-password", password)
-    page.locator("main button[type=submit]").click()
+    with page.expect_navigation():  # a busy machine takes its time to check the password
+        page.locator("main button[type=submit]").click()
     page.wait_for_load_state()
 
 

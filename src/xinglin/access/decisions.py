@@ -8,6 +8,7 @@ that cover the row are put in order.
 from __future__ import annotations
 
 from xinglin.access.principal import Principal
+from xinglin.access.provisions import ALL_CATEGORIES, LABELS, TOPICS
 from xinglin.access.purposes import beyond_care, overrides_opt_out
 from xinglin.core.store.keys import key_of
 from xinglin.core.store.visibility import Bind
@@ -32,11 +33,29 @@ def closed_at_home(principal: Principal, now: int, alias: str, bind: Bind) -> st
     if overrides_opt_out(principal.basis, principal.role, purpose) or not (named or beyond):
         return "false"
     gate, covering = bind([*named, *([0] if beyond else [])]), _covering(principal, now, alias, bind)
+    decided = (
+        f"NOT COALESCE((SELECT g.permit FROM access_grant g WHERE {covering} AND (g.permit OR g.home)"  # noqa: S608
+        " ORDER BY g.rank DESC, g.permit LIMIT 1), true)"
+    )
+    if beyond:
+        decided = f"({_opted_out(principal, now, alias, bind)} OR {decided})"
     return (
         f"(EXISTS (SELECT 1 FROM access_grant d WHERE d.person = {alias}.person"  # noqa: S608
-        f" AND d.grantee = ANY({gate}::bigint[]) AND d.home AND {bind(purpose)}::text = ANY(d.purposes))"
-        f" AND NOT COALESCE((SELECT g.permit FROM access_grant g WHERE {covering} AND (g.permit OR g.home)"
-        " ORDER BY g.rank DESC, g.permit LIMIT 1), true))"
+        f" AND d.grantee = ANY({gate}::bigint[]) AND d.home AND {bind(purpose)}::text = ANY(d.purposes)) AND {decided})"
+    )
+
+
+def _opted_out(principal: Principal, now: int, alias: str, bind: Bind) -> str:
+    """Whether a person refuses this use of everything and has opened nothing to the caller, so that nothing needs to be
+    put in order: what most who are closed are."""
+    at, purpose, named = bind(now), bind(principal.purpose.value), bind(_named(principal))
+    return (
+        f"(EXISTS (SELECT 1 FROM access_grant d WHERE d.person = {alias}.person AND d.grantee = 0 AND d.home"  # noqa: S608
+        f" AND NOT d.permit AND d.custodian = 0 AND d.category & {ALL_CATEGORIES} = {ALL_CATEGORIES} AND d.bearing = 0"
+        f" AND d.category & {LABELS | TOPICS} = {LABELS | TOPICS} AND d.types IS NULL AND d.resources IS NULL"
+        f" AND d.starts <= {at} AND d.ends > {at} AND {purpose}::text = ANY(d.purposes))"
+        f" AND NOT EXISTS (SELECT 1 FROM access_grant o WHERE o.person = {alias}.person"
+        f" AND o.grantee = ANY({named}::bigint[]) AND o.permit))"
     )
 
 
