@@ -349,3 +349,19 @@ async def test_rules_are_explained_and_hidden_records_stay_hidden(place: Place) 
     assert len(done) >= 5 and "clinician read Immunization/im-child: yes" in {one.why for one in done}
     doctor = await place.sign_in("clinician")
     await doctor.get("/desk/institution/policy", 404)
+
+
+async def test_whoever_has_left_is_out_at_once(place: Place) -> None:
+    clerk, manager = await place.sign_in("clerk2"), await place.sign_in("manager")
+    await manager.get("/desk/institution/users/clerk2/leave", 404)  # another institution's
+    doctor = await place.sign_in("clinician")
+    await doctor.get("/desk")
+    page = await manager.get("/desk/institution/users/clinician/leave")
+    assert "posts at your institution end today" in page
+    await manager.post("/desk/institution/users/clinician/leave")
+    answer = await doctor.http.get("/desk")
+    assert answer.status_code == 303 and "/sign-in" in answer.headers["location"]
+    post = await place.body("PractitionerRole", f"{place.ids['clinician']}-r")
+    assert post["active"] is False and post["period"]["end"]
+    await manager.get("/desk/institution/users/manager/leave", 404)  # nobody takes themselves out
+    await clerk.get("/desk")

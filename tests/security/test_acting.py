@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from attacked import observation, post, practitioner, ref
-from xinglin.access.identity import proof
+from xinglin.access.identity import acting, guardians, proof
 from xinglin.access.identity.recognise import standing
 from xinglin.access.principal import Principal
 from xinglin.kernel import clock
+from xinglin.kernel.errors import NotFound
 
 if TYPE_CHECKING:
     from attacked import County
@@ -91,3 +94,25 @@ async def test_whoever_is_barred_reads_the_directory_and_writes_nothing_clinical
     assert await county.ids("dr-a", "Observation") == set()
     assert (await county.ask("dr-a", "GET", "Patient/a1")).status_code == 404
     assert (await county.ask("dr-a", "GET", "PractitionerRole/ra")).status_code == 200
+
+
+async def test_a_forged_related_person_makes_nobody_a_guardian(own_county: County) -> None:
+    """Staff may write RelatedPerson; an account becomes a guardian by the acts of guardians.py alone."""
+    county = own_county
+    async with county.house.database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO account (login, name_zh, name_en, role, patient, password, created, changed)"
+            " VALUES ('accomplice', 'A', 'A', 'patient', 'a2', 'none', $1, $1)",
+            clock.now(),
+        )
+    forged = {
+        "resourceType": "RelatedPerson",
+        "active": True,
+        "patient": ref("Patient/a1"),
+        "identifier": [{"system": guardians.ACCOUNT_SYSTEM, "value": "accomplice"}],
+    }
+    assert (await county.ask("dr-a", "POST", "RelatedPerson", forged)).status_code == 201
+    async with county.house.database.transaction() as connection:
+        assert await guardians.wards(connection, "accomplice") == []
+        with pytest.raises(NotFound):
+            await acting.choose_ward(connection, "no-session", "accomplice", 1)

@@ -6,6 +6,7 @@ Sources of the rules stand in data/acting.json.
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -156,8 +157,7 @@ def last_day(text: str | None) -> date:
             return date(int(text), 12, 31)
         if len(text) == 7:
             year, month = int(text[:4]), int(text[5:7])
-            following = date(year + month // 12, month % 12 + 1, 1)
-            return date.fromordinal(following.toordinal() - 1)
+            return date(year, month, monthrange(year, month)[1])
         return date.fromisoformat(text[:10])
     except ValueError:
         return date.min

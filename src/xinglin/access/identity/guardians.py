@@ -76,15 +76,15 @@ def ward_of(row: Any, now: datetime) -> Ward:
     body = parse(row["body"].encode()) if row["body"] else {}
     today = now.astimezone(values._zone).date()
     starts, ends = _moment(row["starts"]), _moment(row["ends"])
-    of_age = birthday(body.get("birthDate"), rules()["guardians"]["of_age"]["years"])
+    child_until = last_as_child(body.get("birthDate"))
     last = None if ends is None else (ends - timedelta(microseconds=1)).astimezone(values._zone).date()
     stands = bool(body) and row["ended"] is None and starts is not None and starts <= now
     stands = stands and (ends is None or now < ends)
     opened: int | None = row["categories"]
     reads_only = True
     if row["kind"] == CHILD:
-        last = of_age - timedelta(days=1)
-        stands = stands and today < of_age
+        last = child_until
+        stands = stands and today <= child_until
         decides = birthday(body.get("birthDate"), rules()["guardians"]["own_decision"]["years"])
         taken_over = row["own_account"] and today >= decides
         opened, reads_only = (NOTHING_SENSITIVE, True) if taken_over else (None, False)
@@ -100,10 +100,18 @@ def birthday(born: Any, years: int) -> date:
     day = first_day(str(born) if born else None)
     if day == date.min or day == date.max:
         return date.min
+    if day.year + years > date.max.year:
+        return date.max
     try:
         return day.replace(year=day.year + years)
     except ValueError:
         return date(day.year + years, 3, 1)
+
+
+def last_as_child(born: Any) -> date:
+    """The day before somebody is of age; the first day of all where the birth date does not tell."""
+    of_age = birthday(born, rules()["guardians"]["of_age"]["years"])
+    return of_age - timedelta(days=1) if of_age > date.min else of_age
 
 
 def _moment(value: Any) -> datetime | None:
@@ -183,8 +191,8 @@ async def appoint(records: Records, ward: str, login: str, code: str, relation: 
         raise NotFound(
             "Your institution holds no such Patient.", remedy="Register the child at your institution first."
         )
-    last = birthday(patient.get("birthDate"), rules()["guardians"]["of_age"]["years"]) - timedelta(days=1)
-    if patient.get("birthDate") is None or last < clock.now().astimezone(values._zone).date():
+    last = last_as_child(patient.get("birthDate"))
+    if last < clock.now().astimezone(values._zone).date():
         raise Unprocessable("Only a child has a guardian.", remedy="An adult asks somebody in their own portal.")
     async with records.house.database.transaction() as connection:
         account = await _guardian_account(connection, login, ward)
@@ -347,10 +355,10 @@ async def end(records: Records, id: int) -> None:
 async def _may_end(connection: Connection, who: Principal, row: Any) -> bool:
     if who.role is Role.PATIENT:
         own = who.on_behalf is None and row["ward"] in who.patients and row["kind"] == ADULT
-        return own or row["login"] == who.login
+        return bool(own or row["login"] == who.login)
     holder = await connection.fetchval("SELECT custodian FROM resource WHERE key = $1", row["ward_key"])
     own_house = holder == key_of("Organization", who.institution or "")
-    return who.role in (Role.CLERK, Role.CLINICIAN) and not who.barred and own_house and row["kind"] == CHILD
+    return bool(who.role in (Role.CLERK, Role.CLINICIAN) and not who.barred and own_house and row["kind"] == CHILD)
 
 
 async def _close(node: Records, connection: Connection, key: int | None) -> None:
