@@ -438,6 +438,42 @@ async def test_a_stranger_cannot_choose_a_patient_for_the_doctor(clinic: Clinic)
     assert 'value="a1"' in token.text and 'value="a2"' not in token.text  # a patient's app is about the patient
 
 
+BODIES = [
+    b"[]", b"7", b"null", b"{", b"[" * 5000, b'{"redirect_uris": 7}', b'{"redirect_uris": {"a": 1}}',
+    b'{"client_name": "x", "scope": 7}', b'{"jwks": "x", "token_endpoint_auth_method": "private_key_jwt"}',
+    b'{"grant_types": 7}', b'{"client_name": "\\u0000", "redirect_uris": ["https://a.example/"]}',
+]  # fmt: skip
+HOSTILE = ("\0", "%00", "\ud800".encode("utf-8", "surrogatepass"), "A" * 5000, "'; DROP TABLE x", "../..", "é", "%", "")
+
+
+async def test_whatever_is_sent_is_answered(clinic: Clinic) -> None:
+    """No 500, whatever stands where a value belongs."""
+    app = await clinic.app()
+    asked = app.asks("launch/patient patient/Observation.rs")
+    page = (await app.authorize(asked)).headers["location"]
+    answers = []
+    for value in HOSTILE:
+        for name in asked:
+            answers.append(await clinic.http.get(f"{FHIR[:-5]}/oauth/authorize", params={**asked, name: value}))
+            answers.append(await clinic.http.post(f"{FHIR[:-5]}/oauth/authorize", data={**asked, name: value}))
+        form = {
+            "grant_type": "authorization_code", "client_id": app.client.id, "code": "x", "code_verifier": "x",
+            "redirect_uri": BACK, "refresh_token": "x", "scope": "x", "client_secret": "x", "client_assertion": "x.y.z",
+        }  # fmt: skip
+        for name in form:
+            for path in ("token", "revoke", "introspect"):
+                answers.append(await clinic.http.post(f"{TOKEN[:-5]}{path}", data={name: value}))
+                answers.append(await clinic.http.post(f"{TOKEN[:-5]}{path}", data={**form, name: value}))
+        text = value if isinstance(value, str) else "x"
+        basic = base64.b64encode(f"{text}:{text}".encode()).decode()
+        answers.append(await clinic.http.post(TOKEN, data=form, headers={"authorization": f"Basic {basic}"}))
+        cookie = {"cookie": clinic.cookies["dr-anne"]}
+        answers.append(await clinic.http.get(f"{FHIR[:-5]}{page}", params={"patient": value}, headers=cookie))
+    for body in BODIES:
+        answers.append(await clinic.http.post(f"{TOKEN[:-5]}register", content=body))
+    assert [(one.status_code, str(one.request.url)) for one in answers if one.status_code >= 500] == []
+
+
 async def test_wrong_secrets_are_slowed(clinic: Clinic) -> None:
     app = await clinic.app("secret")
     answers = [

@@ -5,6 +5,7 @@ The question is the same for everybody: which app, for whom, what. Each part can
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -33,6 +34,7 @@ PAGE: Final = "web/oauth/templates/consent.html"
 PICK: Final = "web/oauth/templates/pick.html"
 WARD: Final = "web/oauth/templates/ward.html"
 MOST_BYTES: Final = 64 << 10
+PATIENT_ID: Final = re.compile(r"[A-Za-z0-9.-]{1,64}")
 
 
 def routes() -> list[BaseRoute]:
@@ -162,6 +164,8 @@ async def _patient(request: Request, pending: Pending, chosen: str) -> Any:
             return None
     if not id:
         return None
+    if not PATIENT_ID.fullmatch(id):
+        raise NotFound("There is no such page.", remedy="Go back, or start from home.")
     try:
         return parse((await records(request).read("Patient", id)).body)
     except (NotFound, Gone):

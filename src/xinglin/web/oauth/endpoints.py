@@ -116,7 +116,7 @@ async def _known(request: Request, client_id: str) -> Client:
             client = await clients.get(connection, client_id)
     except NotFound:
         raise invalid_client("The client is not known, or not approved.") from None
-    if client.state != ACTIVE or "\0" in client_id:
+    if client.state != ACTIVE:
         raise invalid_client("The client is not known, or not approved.")
     return client
 
