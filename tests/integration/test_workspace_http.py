@@ -361,6 +361,11 @@ async def document(hospital: Hospital, id: str, kind: str, data: bytes) -> None:
 
 
 async def test_a_clerk_joins_with_a_reason_and_takes_it_back(hospital: Hospital) -> None:
+    twice = {"resourceType": "Patient", "name": [{"text": "禤又生"}], "birthDate": "1950-02-03", "gender": "male"}
+    for id in ("twice-1", "twice-2"):  # name and birth date alone are for a clerk to judge
+        await Records(hospital.house, NODE).write([Write("PUT", "Patient", id, {**twice, "id": id}, keep_id=True)])
+    while await catch_up(hospital.house):
+        pass
     visitor = await hospital.sign_in("clerk")
     listed = await visitor.get("/desk/duplicates")
     waiting = re.search(r"(\d+) pairs? waits?", listed)
