@@ -82,7 +82,7 @@ def problem_of(error: Exception) -> Problem | None:
 def _is_of_connection(error: Exception) -> bool:
     """Whether the database went away: told by its server, by the driver, or by the system while it connected."""
     told = asyncpg.PostgresConnectionError | asyncpg.OperatorInterventionError | asyncpg.InterfaceError
-    if isinstance(error, told | ConnectionError):
+    if isinstance(error, told | asyncpg.InternalClientError | ConnectionError):
         return True
     places = (frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__))
     return isinstance(error, OSError) and any(place.startswith("asyncpg.") for place in places)
