@@ -9,6 +9,7 @@ from xinglin.access.categories import Category, categories, classify
 from xinglin.access.sharing import EMERGENCY_REASONS
 from xinglin.kernel import clock
 from xinglin.ui.i18n import N_, _, language, zone
+from xinglin.web.account.words import LOGGED
 
 INTERACTIONS: Final = {
     "read": N_("Opened"),
@@ -68,7 +69,7 @@ def category_names(chosen: Sequence[Category]) -> str:
 
 def interaction(name: str) -> str:
     """What was done, as one word or two."""
-    return _(INTERACTIONS[name]) if name in INTERACTIONS else name
+    return _(INTERACTIONS.get(name) or LOGGED.get(name, name))
 
 
 def purpose(code: str) -> str:

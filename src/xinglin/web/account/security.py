@@ -21,31 +21,12 @@ from xinglin.web.account.confirm import address_of, freshly, offered_removal, ow
 from xinglin.web.account.passkeys import Asked
 from xinglin.web.account.steps import NewPasskey, added
 from xinglin.web.account.tickets import drop, whence
+from xinglin.web.account.words import KINDS
 from xinglin.web.guards import house, principal, see_other
 from xinglin.web.portal.settings import device_of
 from xinglin.web.shells import shell
 
 PAGE: Final = "web/account/templates/security.html"
-KINDS: Final = {
-    "signed-in": N_("A sign-in"),
-    "new-device": N_("A sign-in on a new device"),
-    "code-refused": N_("The password was right, but a wrong code was entered"),
-    "password-changed": N_("The password was changed"),
-    "password-given": N_("A new password was given by staff"),
-    "passkey-added": N_("A passkey was added"),
-    "passkey-removed": N_("A passkey was removed"),
-    "passkey-suspended": N_("A passkey was suspended: it may have been copied"),
-    "codes-added": N_("An authenticator app was set up"),
-    "codes-removed": N_("The authenticator app was removed"),
-    "recovery-codes-made": N_("New recovery codes were made"),
-    "recovery-code-used": N_("A recovery code was used"),
-    "recovery-given": N_("Staff handed over a code that opens this account"),
-    "recovery-refused": N_("You refused the code that staff had handed over"),
-    "recovered": N_("The account was opened with a code from staff, and a new password was chosen"),
-    "provider-linked": N_("Another sign-in was connected"),
-    "provider-unlinked": N_("A connected sign-in was removed"),
-    "sessions-ended": N_("All other devices were signed out"),
-}
 DONE: Final = {
     "passkey": N_("The passkey is added. You can sign in with it from now on."),
     "codes": N_("The authenticator app is set up. Signing in with the password asks for its code from now on."),
