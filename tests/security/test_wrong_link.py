@@ -153,6 +153,16 @@ async def test_91_ended_means_ended_and_nobody_is_proven_without_a_record(linked
         await confirm(linked, "nobody", "A")
 
 
+async def test_91_whoever_was_let_in_by_somebody_else_is_proven_anew(linked: House) -> None:
+    """An insider who gives a code of recovery for the victim's own account opens the victim's records by it."""
+    await confirm(linked, "owner", "A")
+    await confirm(linked, "owner", None)
+    assert "victim" in await reached(linked, "owner")
+    async with linked.database.transaction() as connection:
+        await proof.end_all(connection, "owner", by="recovery")
+    assert await reached(linked, "owner") == ("victim-c",)
+
+
 async def test_91_a_code_serves_its_owner_once_and_dies_of_guesses(linked: House) -> None:
     pool = linked.database
     async with pool.transaction() as connection:

@@ -163,6 +163,7 @@ async def connect(house: House, one: Provider, back: Returned, login: str, whenc
         raise _refused("Somebody else began this.")
     async with house.database.transaction() as connection:
         await providers.link(connection, login, one, back.claims["sub"], whence)
+        await providers.prove(connection, login, one, back.claims)
 
 
 # the ID token ---------------------------------------------------------------------------------------------------------

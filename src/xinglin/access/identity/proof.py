@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from xinglin.access.identity.accounts import fold_login
 from xinglin.access.identity.tokens import forget_remembered
-from xinglin.access.persons.identifiers import strong_identifiers
+from xinglin.access.persons.identifiers import fold_identifier, strong_identifiers
 from xinglin.access.persons.terms import Kind
 from xinglin.core.schema.decode import parse
 from xinglin.core.store.keys import key_of
@@ -127,7 +127,8 @@ async def _confirm_everywhere(
 ) -> list[int]:
     body = await connection.fetchval("SELECT body FROM resource WHERE key = $1 AND NOT deleted", key_of("Patient", own))
     strong = sorted(strong_identifiers(parse(body))) if body else []
-    wanted = [one for one in strong if number is None or one.value.rpartition("|")[2] == number]
+    asserted = None if number is None else fold_identifier(number)
+    wanted = [one for one in strong if asserted is None or one.value.rpartition("|")[2] == asserted]
     wanted.sort(key=lambda one: one.kind != "resident-id")
     if not wanted:
         raise Unprocessable(
@@ -170,6 +171,14 @@ async def end(connection: Connection, login: str, institution: str | None, *, by
     )
     await forget_remembered(connection)
     return int(done.split()[-1])
+
+
+async def end_all(connection: Connection, login: str, *, by: str) -> None:
+    """Somebody else has let a person into an account: whoever that was, what was proven before says nothing of them."""
+    await connection.execute(
+        "UPDATE account_proof SET ended = $2, ended_by = $3 WHERE login = $1 AND ended IS NULL", login, clock.now(), by
+    )
+    await forget_remembered(connection)
 
 
 async def end_parted(connection: Connection, moved: Sequence[int]) -> None:

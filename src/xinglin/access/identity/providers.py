@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -25,7 +26,7 @@ from xinglin.access.persons.identifiers import is_resident_id
 from xinglin.kernel import clock
 from xinglin.kernel.config import Settings
 from xinglin.kernel.database import Connection
-from xinglin.kernel.errors import Conflict, Invalid, NotFound
+from xinglin.kernel.errors import Conflict, Invalid, NotFound, Unprocessable
 
 ALGORITHMS: Final = frozenset({"RS256", "PS256", "ES256", "ES384", "EdDSA"})
 """Signatures that may be allowed; never a shared secret or none (RFC 8725 section 3.1)."""
@@ -205,8 +206,7 @@ async def account_of(connection: Connection, one: Provider, claims: Mapping[str,
     if login is None:
         return None
     await link(connection, login, one, claims["sub"], whence)
-    await _prove(connection, login, one, number)
-    return login
+    return login  # opened, not proven: whoever else can enter the account has not shown the number
 
 
 def vouched_number(one: Provider, claims: Mapping[str, Any]) -> str:
@@ -237,7 +237,11 @@ async def _bearing(connection: Connection, number: str) -> str | None:
     return str(found[0]["login"]) if len(found) == 1 else None
 
 
-async def _prove(connection: Connection, login: str, one: Provider, number: str) -> None:
-    """What was verified there counts here: the records that bear the number are this person's."""
-    async with connection.transaction():
-        await proof.confirm(connection, login, None, one.issuer, "openid", number=number)
+async def prove(connection: Connection, login: str, one: Provider, claims: Mapping[str, Any]) -> None:
+    """What was verified there counts here, for whoever is signed in to the account already: the linked records that
+    bear the number are this person's. Nothing, where the account's own Patient does not bear it."""
+    number = vouched_number(one, claims)
+    if number:
+        with suppress(NotFound, Unprocessable):
+            async with connection.transaction():
+                await proof.confirm(connection, login, None, one.issuer, "openid", number=number)

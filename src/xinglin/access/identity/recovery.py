@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from xinglin.access.house import House
-from xinglin.access.identity import accounts, begun, entering, events, limits, passwords, rules, second_factor
+from xinglin.access.identity import accounts, begun, entering, events, limits, passwords, proof, rules, second_factor
 from xinglin.access.identity.accounts import fold_login
 from xinglin.access.identity.events import Whence
 from xinglin.access.policy import institution_key
@@ -177,5 +177,6 @@ async def finish(house: House, ticket: str, password: str, whence: Whence) -> en
         await accounts.put_password(connection, login, encoded)
         for table in ("passkey", "authenticator", "recovery_code", "provider_link"):
             await connection.execute(f"DELETE FROM {table} WHERE login = $1", login)  # noqa: S608  names of ours
+        await proof.end_all(connection, login, by="recovery")
         await events.tell(connection, "recovered", login, whence)
         return await entering.arrived(house, connection, login, ["pwd"], whence)
