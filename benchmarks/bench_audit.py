@@ -87,9 +87,8 @@ def reads(asked: Any) -> None:
     without, audited = ([median(column) for column in zip(*rows, strict=True)] for rows in found.values())
     print(f"reads without a log          {without[0]:9,.0f}/s  {without[1] * 1e6:6.0f} us of processor each")
     print(f"reads, audited               {audited[0]:9,.0f}/s  {audited[1] * 1e6:6.0f} us of processor each")
-    print(
-        f"audited / unaudited          {audited[0] / without[0]:9.0%}    {without[1] / audited[1]:6.0%} by processor (60%)"
-    )
+    ratio, effort = audited[0] / without[0], without[1] / audited[1]
+    print(f"audited / unaudited          {ratio:9.0%}    {effort:6.0%} by processor (60%)")
 
 
 # the tree -------------------------------------------------------------------------------------------------------------

@@ -46,6 +46,7 @@ class Principal:
     opened: category bits that a guardian may see; None: all.
     scopes: SMART scopes of a bearer token; None for a session, which the role alone limits.
     basis: code of the legal basis that the request names (data/legal_bases.json); "": what consent's rules give.
+    client: id of the app through which they ask, by a token of SMART; "": our own pages, or a token of the operator's.
     about: ids of the Patient resources that a token's `patient/` scopes are confined to; none: the person's own.
     """
 
@@ -64,6 +65,7 @@ class Principal:
     on_behalf: str | None = None
     opened: int | None = None
     basis: str = ""
+    client: str = ""
 
     def for_purpose(self, purpose: Purpose) -> Principal:
         return replace(self, purpose=purpose)

@@ -82,8 +82,8 @@ class Access:
         event, at = uuid.uuid4(), clock.micros(clock.now())
         who, done = self.principal, self.interaction
         rest = (
-            *(who.institution or "", who.login, who.name, agent(who), getattr(who, "client", "") or ""),
-            *(f"Patient/{ward}" if (ward := getattr(who, "on_behalf", None)) else "", getattr(who, "basis", "")),
+            *(who.institution or "", who.login, who.name, agent(who), who.client),
+            *(f"Patient/{who.on_behalf}" if who.on_behalf else "", who.basis),
             *(who.role.value, who.purpose.value, ACTIONS.get(done, "E"), done, self.target, self.outcome, self.why),
         )
         persons = self.persons or (0,)
@@ -107,7 +107,7 @@ def agent(who: Principal) -> str:
     """The resource that a principal is, as a reference; empty for programs."""
     if who.practitioner:
         return f"Practitioner/{who.practitioner}"
-    return f"Patient/{who.patients[0]}" if who.patients and not getattr(who, "on_behalf", None) else ""
+    return f"Patient/{who.patients[0]}" if who.patients and not who.on_behalf else ""
 
 
 class Shown(TypedDict, total=False):

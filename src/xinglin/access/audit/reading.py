@@ -61,7 +61,10 @@ class Wanted:
         found = ["outcome <> 0"] if self.refused else []
         found += [f"purpose = '{Purpose.EMERGENCY}'"] if self.emergency else []
         found += ["disclosed"] if self.disclosed else []
-        compared = (("login =", self.login), ("purpose =", self.purpose), ("at >=", self.since), ("at <", self.until))
+        if self.login:  # also through an app: account~grant
+            arguments.append(self.login)
+            found.append(f"(login = ${len(arguments)} OR starts_with(login, ${len(arguments)} || '~'))")
+        compared = (("purpose =", self.purpose), ("at >=", self.since), ("at <", self.until))
         for column, value in compared:
             if value not in ("", None):
                 arguments.append(value)

@@ -62,7 +62,9 @@ class Bearer:
         if self.login is None:
             login = f"{self.client}{MARK}{self.grant_id}"
             purpose = Purpose.ADMINISTRATION
-            return Principal(login, self.app, Role.SYSTEM, purpose, self.institution, scopes=self.scopes)
+            return Principal(
+                login, self.app, Role.SYSTEM, purpose, self.institution, scopes=self.scopes, client=self.client
+            )
         if person is None:
             return None
         scopes = self.scopes if person.scopes is None else tuple(within(self.scopes, _as_app_scopes(person.scopes)))
@@ -72,7 +74,7 @@ class Bearer:
                 return None
             about = person.patients
         login = f"{person.login}{MARK}{self.grant_id}"
-        return replace(person, login=login, name=f"{person.name}{BY}{self.app}", scopes=scopes, about=about)
+        return replace(person, login=login, name=f"{person.name}{BY}{self.app}", scopes=scopes, about=about, client=self.client)
 
 
 def _as_app_scopes(scopes: Sequence[str]) -> list[str]:

@@ -151,4 +151,4 @@ def passes(entry: AccessEntry, own: str, who: str, institution: str) -> bool:
         return entry.outcome != SUCCESS
     if who == "emergency":
         return entry.purpose == "BTG"
-    return who == "all" or (entry.login != own and entry.role != Role.SYSTEM.value)
+    return who == "all" or (entry.login.partition("~")[0] != own and entry.role != Role.SYSTEM.value)
