@@ -74,7 +74,9 @@ class Bearer:
                 return None
             about = person.patients
         login = f"{person.login}{MARK}{self.grant_id}"
-        return replace(person, login=login, name=f"{person.name}{BY}{self.app}", scopes=scopes, about=about, client=self.client)
+        return replace(
+            person, login=login, name=f"{person.name}{BY}{self.app}", scopes=scopes, about=about, client=self.client
+        )
 
 
 def _as_app_scopes(scopes: Sequence[str]) -> list[str]:
