@@ -242,3 +242,27 @@ async def test_every_person_that_is_disclosed_is_in_the_access_log(county: House
         assert shown == set(gate.patient_keys(["p1"]))
         assert {row["login"] for row in rows} == {f"token:{fhir.token_id}"}  # type: ignore[attr-defined]
         assert any(row["target"].endswith("Observation-1.ndjson") for row in rows)
+
+
+async def test_89_an_export_for_research_heeds_opt_outs_and_names_the_law_where_it_does_not(county: House) -> None:
+    refusal = {
+        **opened("9999"),
+        "id": "no",
+        "patient": {"reference": "Patient/p1"},
+        "provision": {"type": "deny", "purpose": [{"code": "HRESCH"}, {"code": "PUBHLTH"}]},
+    }
+    async with client(county) as fhir:
+        research = "$export?_type=Patient,Observation&_purpose=HRESCH"
+        early = await exported(county, fhir, research)
+        assert "Patient/p1" in names(await lines(fhir, early))
+        await put(county, "A", refusal)
+        address = early["output"][0]["url"].removeprefix(f"{fhir.base}/")
+        assert (await fhir("GET", address, accept="application/fhir+ndjson")).status_code == 410
+        assert "Patient/p1" not in names(await lines(fhir, await exported(county, fhir, research)))
+        reported = "$export?_type=Patient&_purpose=PUBHLTH&_legalBasis=statutory-reporting"
+        assert "Patient/p1" in names(await lines(fhir, await exported(county, fhir, reported)))
+        for wrong in ("_purpose=BORED", "_purpose=HRESCH&_legalBasis=statutory-reporting", "_legalBasis=mine"):
+            assert (await fhir("GET", f"$export?{wrong}", prefer="respond-async")).status_code in (400, 403)
+    async with county.database.connection() as connection:
+        told = await connection.fetchval("SELECT count(*) FROM audit WHERE why LIKE 'statutory-reporting: PIPL%'")
+    assert told
