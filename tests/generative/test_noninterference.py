@@ -87,7 +87,6 @@ PEOPLE = [
 ]  # fmt: skip
 
 
-
 def coded(body: dict[str, Any], element: str) -> str:
     found = body[element]
     return str((found[0] if isinstance(found, list) else found)["coding"][0]["code"])

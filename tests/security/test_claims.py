@@ -12,9 +12,9 @@ import pytest
 from attacked import ANNA, DOCTOR, concept, observation, ref
 from xinglin.access import sharing
 from xinglin.access.consent import ROLE_CLASS, compile_consent
-from xinglin.access.scopes import may, scoped_types
 from xinglin.access.principal import Principal, Purpose, Role
 from xinglin.access.records import Records
+from xinglin.access.scopes import may, scoped_types
 from xinglin.kernel.errors import Forbidden, Invalid, NotFound
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Case 91: a false record, made to look like somebody else's, with an account to it. Links lead; accounts do not follow.
+"""Case 91: a false record made to look like somebody else's, with an account to it. Links lead; accounts do not follow.
 
 The insider at B registers the accomplice's Patient with the victim's number, name and birth date. The rules link it to
 the victim's record at A, as they must: they cannot tell. What reaches A is decided by proof of identity alone.
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from attacked import observation, ref
+from attacked import observation
 from xinglin.access.house import House
 from xinglin.access.identity import proof
 from xinglin.access.identity.recognise import standing
@@ -106,7 +106,9 @@ async def test_91_the_insider_vouches_for_their_own_institution_only(linked: Hou
 async def test_91_the_owner_reaches_what_a_counter_has_checked(linked: House) -> None:
     await confirm(linked, "owner", "A")
     assert await reached(linked, "owner") == ("victim-c", "victim")
-    assert await told(linked, "owner", "victim-c") == ["B"], "vouched for by a second institution, who may know of a third"
+    assert await told(linked, "owner", "victim-c") == ["B"], (
+        "vouched for by a second institution, who may know of a third"
+    )
 
 
 async def test_91_a_record_linked_after_the_check_needs_its_own(linked: House) -> None:
