@@ -19,6 +19,7 @@ from xinglin.kernel.errors import Problem
 
 BETWEEN_ROUNDS = 2.0  # seconds of rest when the background work finds nothing to do
 AFTER_FAILURE = 15.0
+BETWEEN_SWEEPS = 3600.0
 JOBS_AT_ONCE = 2  # a long one does not hold up all others
 GRACE = 5.0  # seconds that an orphan gets to end in order
 
@@ -66,7 +67,7 @@ async def _rounds(settings: Settings) -> None:
     house = await House.open(settings)
     handlers = {**parameters.handlers(house.database), **bulk.handlers(house)}
     working = (jobs.work_on(house.database, handlers, partial(bulk.sweep, house)) for _ in range(JOBS_AT_ONCE))
-    await asyncio.gather(_link(house), sequence(house), *working)
+    await asyncio.gather(_link(house), sequence(house), tidy(house), *working)
 
 
 async def sequence(house: Any) -> None:
@@ -84,11 +85,27 @@ async def sequence(house: Any) -> None:
         await asyncio.sleep(rest)
 
 
-async def _link(house: Any) -> None:
-    from xinglin.access.persons import catch_up
+async def tidy(house: Any) -> None:
+    """Remove sessions, failures, codes and tokens that have run out."""
+    from xinglin.access.identity import Doorkeeper
 
+    doorkeeper = Doorkeeper(house.database, session_hours=house.settings.session_hours)
     while True:
         try:
+            await doorkeeper.sweep()
+        except (Problem, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            log.warning("what has run out is not removed, trying again: %s", error)
+        await asyncio.sleep(BETWEEN_SWEEPS)
+
+
+async def _link(house: Any) -> None:
+    from xinglin.access.persons import catch_up
+    from xinglin.access.persons.linking import complete_index
+
+    indexed = False
+    while True:
+        try:
+            indexed = indexed or await complete_index(house)
             done = await catch_up(house)
         except (Problem, OSError) as error:
             log.warning("background work failed, trying again: %s", error)

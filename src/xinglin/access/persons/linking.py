@@ -41,6 +41,10 @@ SELECT txid, seq, key, type FROM feed
 _PATIENTS: Final = """
 SELECT key, custodian, body FROM resource WHERE type = $1 AND key > $2 AND NOT deleted ORDER BY key LIMIT $3
 """
+_LACKING: Final = """
+SELECT EXISTS (SELECT 1 FROM resource WHERE type = $1 AND NOT deleted)
+   AND NOT EXISTS (SELECT 1 FROM person_block)
+"""
 _CANDIDATES: Final = """
 SELECT DISTINCT one, other
   FROM (SELECT m.patient AS one, unnest(o.others) AS other
@@ -100,6 +104,15 @@ async def index_again(house: House) -> int:
                 return count
             last = await _index(connection, rows)
         count += len(rows)
+
+
+async def complete_index(house: House) -> bool:
+    """Give Patients of a version before blocking keys what they are matched by. True, when all have them."""
+    async with house.database.connection() as connection:
+        lacking = await connection.fetchval(_LACKING, TYPE_NUMBERS["Patient"])
+    if lacking:
+        await index_again(house)
+    return True
 
 
 async def _index(connection: Connection, rows: Sequence[asyncpg.Record]) -> int:
