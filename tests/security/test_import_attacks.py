@@ -17,7 +17,7 @@ import pytest
 from bulk import client, county, imported, ndjson, observation, refusals
 from xinglin.access.house import House
 from xinglin.access.principal import Role
-from xinglin.exchange.bulk.fetching import Fetcher, checked, is_public, listed
+from xinglin.exchange.bulk.fetching import Fetcher, checked, listed
 from xinglin.exchange.bulk.importing import KIND, import_files
 from xinglin.kernel import jobs
 from xinglin.kernel.errors import Invalid, Problem

@@ -15,7 +15,7 @@ from joserfc.jwk import ECKey, RSAKey
 
 from smart import ASSERTION, BACK, FHIR, TOKEN, pkce, told_in
 from xinglin.access import scopes
-from xinglin.access.oauth.fetching import Fetcher, Unfetchable, is_public
+from xinglin.access.oauth.fetching import Fetcher, Unfetchable
 
 if TYPE_CHECKING:
     from smart import App, Clinic

@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
-import ipaddress
 import json
-import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,16 +22,13 @@ from typing import Any, Final
 from urllib.parse import SplitResult, urlencode, urlsplit
 
 from xinglin.kernel.errors import Problem
+from xinglin.kernel.outward import Pinned, addresses, is_loopback, is_public
 
 LONGEST_URL: Final = 2000
 MOST_BYTES: Final = 256 << 10
 SECONDS: Final = 3.0  # without a byte
 WHOLE_SECONDS: Final = 8.0
 _PIECE: Final = 1 << 14
-_TUNNELS: Final = tuple(
-    ipaddress.ip_network(text) for text in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")
-)
-"""IPv6 ranges that carry an IPv4 address inside, which may be a private one."""
 
 
 class Unfetchable(Problem):
@@ -41,27 +36,6 @@ class Unfetchable(Problem):
 
     status = 400
     default_code = "not-supported"
-
-
-def is_public(address: str) -> bool:
-    """Whether an address is one of the open internet."""
-    known = ipaddress.ip_address(address.partition("%")[0])
-    known = getattr(known, "ipv4_mapped", None) or known
-    return known.is_global and not known.is_multicast and not any(known in network for network in _TUNNELS)
-
-
-def is_loopback(address: str) -> bool:
-    known = ipaddress.ip_address(address.partition("%")[0])
-    return (getattr(known, "ipv4_mapped", None) or known).is_loopback
-
-
-def addresses(host: str, port: int) -> list[str]:
-    """What the name resolves to now."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        raise Unfetchable(f"{host[:80]} cannot be resolved.") from None
-    return [str(row[4][0]) for row in found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +58,11 @@ class Fetcher:
         parts = self.checked(url)
         host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
         found = list(self.resolve(host, port))
-        if not found or not all(self._allowed(one, parts.scheme) for one in found):
+        if not found:
+            raise Unfetchable(f"{host[:80]} cannot be resolved.")
+        if not all(self._allowed(one, parts.scheme) for one in found):
             raise Unfetchable(f"{host[:80]} is not an address of the open internet.")
-        connection = _Pinned(host, found[0], port, self.context if parts.scheme == "https" else None)
+        connection = Pinned(host, found[0], port, self.context if parts.scheme == "https" else None, SECONDS)
         sent = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "Xinglin", **headers}
         body = None
         if form is not None:
@@ -145,22 +121,3 @@ def _decoded(body: bytes) -> Any:
         return json.loads(body)
     except (ValueError, RecursionError):
         raise Unfetchable("What it gave is not JSON.") from None
-
-
-class _Pinned(http.client.HTTPSConnection):
-    """A connection to an address that was looked at, under the certificate of the name; or clear text."""
-
-    def __init__(self, host: str, address: str, port: int, context: ssl.SSLContext | None) -> None:
-        super().__init__(host, port, timeout=SECONDS)
-        self._address, self._tls = address, context
-
-    def connect(self) -> None:
-        plain = socket.create_connection((self._address, self.port), SECONDS)
-        if self._tls is None:
-            self.sock = plain
-            return
-        try:
-            self.sock = self._tls.wrap_socket(plain, server_hostname=self.host)
-        except BaseException:
-            plain.close()
-            raise

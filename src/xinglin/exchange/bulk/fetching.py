@@ -10,8 +10,6 @@ nothing of the node's is sent: no cookie, no credential (case 65)
 from __future__ import annotations
 
 import http.client
-import ipaddress
-import socket
 import ssl
 import threading
 from collections.abc import Callable, Sequence
@@ -22,6 +20,7 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from xinglin.kernel.errors import Invalid, Problem
+from xinglin.kernel.outward import Pinned, addresses, is_public
 
 LONGEST_URL: Final = 4000
 MOST_BYTES: Final = 8 << 30
@@ -29,17 +28,6 @@ SECONDS: Final = 30.0  # without a byte
 WHOLE_SECONDS: Final = 3600.0
 PIECE: Final = 1 << 18
 HTTPS: Final = 443
-TUNNELS: Final = tuple(
-    ipaddress.ip_network(text) for text in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")
-)
-"""IPv6 ranges that carry an IPv4 address inside, which may be a private one."""
-
-
-def is_public(address: str) -> bool:
-    """Whether an address is one of the open internet."""
-    known = ipaddress.ip_address(address.partition("%")[0])
-    known = getattr(known, "ipv4_mapped", None) or known
-    return known.is_global and not known.is_multicast and not any(known in network for network in TUNNELS)
 
 
 def listed(hosts: str) -> frozenset[str]:
@@ -73,15 +61,6 @@ def _refused(text: str) -> Invalid:
     )
 
 
-def addresses(host: str, port: int) -> list[str]:
-    """What the name resolves to now."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError:
-        raise _refused(f"{host} cannot be resolved.") from None
-    return [str(row[4][0]) for row in found]
-
-
 @dataclass(frozen=True, slots=True)
 class Fetcher:
     """Fetches; tests put servers of their own in place of the internet."""
@@ -98,9 +77,11 @@ class Fetcher:
         parts = checked(url, self.hosts)
         host = parts.hostname or ""
         found = list(self.resolve(host, self.port))
-        if not found or not all(self.allowed(one) for one in found):
+        if not found:
+            raise _refused(f"{host} cannot be resolved.")
+        if not all(self.allowed(one) for one in found):
             raise _refused(f"{host} is not an address of the open internet.")
-        connection = _Pinned(host, found[0], self.port, self.context)
+        connection = Pinned(host, found[0], self.port, self.context, SECONDS)
         partial = path.with_suffix(".part")
         try:
             connection.request("GET", (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), headers=HEADERS)
@@ -129,19 +110,3 @@ class Fetcher:
 
 
 HEADERS: Final = {"Accept": "application/fhir+ndjson", "Accept-Encoding": "identity", "User-Agent": "Xinglin"}
-
-
-class _Pinned(http.client.HTTPSConnection):
-    """A connection to an address that was looked at, under the certificate of the name."""
-
-    def __init__(self, host: str, address: str, port: int, context: ssl.SSLContext) -> None:
-        super().__init__(host, port, timeout=SECONDS, context=context)
-        self._address, self._tls = address, context
-
-    def connect(self) -> None:
-        plain = socket.create_connection((self._address, self.port), SECONDS)
-        try:
-            self.sock = self._tls.wrap_socket(plain, server_hostname=self.host)
-        except BaseException:
-            plain.close()
-            raise
