@@ -21,6 +21,7 @@ from xinglin.exchange.bulk.fetching import Fetcher, checked, listed
 from xinglin.exchange.bulk.importing import KIND, import_files
 from xinglin.kernel import jobs
 from xinglin.kernel.errors import Invalid, Problem
+from xinglin.kernel.outward import is_public
 
 __all__ = ["county"]
 

@@ -16,6 +16,7 @@ from joserfc.jwk import ECKey, RSAKey
 from smart import ASSERTION, BACK, FHIR, TOKEN, pkce, told_in
 from xinglin.access import scopes
 from xinglin.access.oauth.fetching import Fetcher, Unfetchable
+from xinglin.kernel.outward import is_public
 
 if TYPE_CHECKING:
     from smart import App, Clinic
