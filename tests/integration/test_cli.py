@@ -128,6 +128,12 @@ def test_help_comes_at_once() -> None:
     assert "xinglin.access.records" not in modules and "xinglin.app" not in modules
 
 
+def test_a_node_needs_nothing_of_the_extras() -> None:
+    """What trains and weighs in batches is loaded by the verbs that do, and only there."""
+    loaded = "import sys, xinglin.app, xinglin.cli.main; print(*(m for m in ('duckdb', 'splink') if m in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout == "\n"
+
+
 def test_demo_serves_and_starts_again_from_what_is_there(tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -316,7 +316,8 @@ async def test_whatever_touches_a_persons_data_is_in_their_list(
     assert answer.status_code < 400, answer.text
     fresh = [row["resource"] for row in await log(own_county, "anna")]
     fresh = [one for one in fresh if one["id"] not in seen]
-    assert fresh and all(row["agent"][0]["role"] == [{"text": "clinician"}] for row in fresh)
+    asking = [next(agent for agent in row["agent"] if agent["requestor"]) for row in fresh]
+    assert fresh and all(agent["role"][0]["coding"][0]["code"] == "clinician" for agent in asking)
 
 
 @pytest.mark.parametrize(

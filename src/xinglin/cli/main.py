@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from importlib import import_module
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -15,28 +16,43 @@ import asyncpg
 import typer
 from typer.core import TyperGroup
 
-from xinglin.cli import (
-    audit,
-    backup,
-    client,
-    console,
-    demo,
-    doctor,
-    fhirpath,
-    load,
-    migrate,
-    person,
-    persons,
-    serve,
-    token,
-    user,
-)
+from xinglin.cli import backup, console, demo, doctor, fhirpath, load, migrate, serve, token, user
 from xinglin.kernel.database import DatabaseUnavailable
 from xinglin.kernel.errors import Problem
+
+LATER = {
+    "person": "What is held of a person: a copy for them, erasure where the law allows.",
+    "persons": "Which records are one person: train weights, match, explain, batches.",
+    "audit": "Prove what was done: export, verify and countersign the access log.",
+    "client": "Apps and programs that connect by OAuth: add, list, approve, disable.",
+}
+"""Groups of verbs that need the engine: their modules are loaded when one is asked for, so that help comes at once."""
+
+
+class Later(TyperGroup):
+    """A group whose module is loaded at its first use."""
+
+    def __init__(self, name: str, help: str) -> None:
+        super().__init__(name=name, help=help, no_args_is_help=True)
+
+    @property
+    def commands(self) -> dict[str, Any]:  # type: ignore[override]
+        group = typer.main.get_command(import_module(f"xinglin.cli.{self.name}").app)
+        found: dict[str, Any] = group.commands  # type: ignore[attr-defined]
+        return found
+
+    @commands.setter
+    def commands(self, found: dict[str, Any]) -> None:
+        """The group's own list stays empty."""
 
 
 class Verbs(TyperGroup):
     """Runs a verb and turns what it raises into a sentence and an exit code."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for name, help in LATER.items():
+            self.add_command(Later(name, help))
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -89,12 +105,8 @@ app.command("load", epilog=load.EXAMPLE)(load.load)
 app.command("migrate", epilog=migrate.EXAMPLE)(migrate.migrate)
 app.command("doctor", epilog=doctor.EXAMPLE)(doctor.doctor)
 app.command("fhirpath", epilog=fhirpath.EXAMPLE)(fhirpath.fhirpath)
-app.add_typer(audit.app, name="audit")
 app.add_typer(user.app, name="user")
-app.add_typer(person.app, name="person")
-app.add_typer(persons.app, name="persons")
 app.add_typer(backup.app, name="backup")
-app.add_typer(client.app, name="client")
 app.add_typer(token.app, name="token", epilog="Example: xinglin token --role system --hours 8")
 
 
