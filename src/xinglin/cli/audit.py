@@ -15,7 +15,7 @@ from xinglin.access.bulk import patient_keys
 from xinglin.access.grants import linked_people
 from xinglin.access.principal import NODE
 from xinglin.cli import console
-from xinglin.cli.user import AsJson, on_database
+from xinglin.cli.opened import AsJson, on_database
 from xinglin.kernel.config import load
 from xinglin.kernel.database import Database
 from xinglin.kernel.errors import Invalid

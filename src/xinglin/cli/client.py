@@ -13,7 +13,7 @@ from xinglin.access.audit import Access
 from xinglin.access.oauth import clients
 from xinglin.access.oauth.clients import ACTIVE, DISABLED, Client, Registration
 from xinglin.access.principal import NODE
-from xinglin.cli.user import AsJson, on_database
+from xinglin.cli.opened import AsJson, on_database
 from xinglin.kernel.database import Database
 from xinglin.kernel.errors import Invalid
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, TypeVar
 from zoneinfo import ZoneInfo
@@ -18,12 +17,11 @@ from xinglin.access.rights import erasing
 from xinglin.access.rights.erasing import Plan
 from xinglin.access.rights.retention import Held
 from xinglin.cli import console
-from xinglin.cli.user import AsJson
+from xinglin.cli.opened import AsJson, on_house
 from xinglin.exchange.portability.copying import Copy, copy_of
 from xinglin.exchange.portability.paper import paper
 from xinglin.kernel import clock
-from xinglin.kernel.config import Settings, load
-from xinglin.kernel.database import serving
+from xinglin.kernel.config import load
 from xinglin.kernel.errors import Conflict, Invalid
 from xinglin.ui.i18n import LANGUAGES, speaking
 
@@ -31,22 +29,6 @@ app = typer.Typer(no_args_is_help=True, help="What is held of a person: a copy f
 T = TypeVar("T")
 
 Patient = Annotated[str, typer.Argument(help="Id of one of the person's Patient resources.")]
-
-
-def on_house(work: Callable[[House, Settings], Awaitable[T]]) -> T:
-    """Run the work on the configured node's record."""
-    import asyncio
-
-    async def run(url: str) -> T:
-        house = await House.open(settings, url, pool_size=3)
-        try:
-            return await work(house, settings)
-        finally:
-            await house.close()
-
-    settings = load()
-    with serving(settings) as url:
-        return asyncio.run(run(url))
 
 
 @app.command()
@@ -71,11 +53,11 @@ def export(
         if target.exists():
             raise Conflict(f"{target} exists.", remedy="Move it away, or choose another folder.")
 
-    async def work(house: House, settings: Settings) -> tuple[Copy, bytes]:
+    async def work(house: House) -> tuple[Copy, bytes]:
         records = Records(house, NODE, why="copy for the person")
         everyone = [patient] if alone else [each.patient for each in await sharing.linked(records, patient)]
         copy = await copy_of(records, everyone)
-        return copy, copy.bundle(f"{settings.public_base}/fhir")
+        return copy, copy.bundle(f"{house.settings.public_base}/fhir")
 
     copy, bundle = on_house(work)
     with speaking(language, ZoneInfo(load().zone)):
@@ -109,7 +91,7 @@ def erase(
     if yes and not why.strip():
         raise Invalid("An erasure needs a reason.", remedy='Say --why "who asked, and when".')
 
-    async def work(house: House, settings: Settings) -> Plan:
+    async def work(house: House) -> Plan:
         if yes:
             return await erasing.erase(Records(house, NODE, why=why.strip()), patient)
         async with house.database.connection() as connection:

@@ -16,10 +16,8 @@ from xinglin.access.persons.weights import Weights
 from xinglin.access.principal import NODE
 from xinglin.access.records import Records
 from xinglin.cli import console
-from xinglin.cli.person import on_house
-from xinglin.cli.user import AsJson
+from xinglin.cli.opened import AsJson, on_house
 from xinglin.kernel import clock
-from xinglin.kernel.config import Settings
 from xinglin.kernel.errors import Invalid
 
 app = typer.Typer(no_args_is_help=True, help="Which records are one person: train weights, match, explain, batches.")
@@ -37,7 +35,7 @@ def train(
     Example: xinglin persons train --name spring
     """
 
-    async def work(house: House, _: Settings) -> tuple[Weights, int | None]:
+    async def work(house: House) -> tuple[Weights, int | None]:
         connection = columns.connect()
         count = await _load(house, connection)
         weights = training.train(
@@ -61,7 +59,7 @@ def adopt(version: Annotated[str, typer.Argument(help="A set of weights.")]) -> 
 
     Example: xinglin persons adopt spring
     """
-    _told(on_house(lambda house, _: _adopt(house, version)))
+    _told(on_house(lambda house: _adopt(house, version)))
 
 
 async def _adopt(house: House, version: str) -> int:
@@ -90,7 +88,7 @@ def match(
         raise Invalid(f"{file} is no JSON that can be read.", remedy="Give a file with one Patient.") from error
     if not isinstance(patient, dict) or patient.get("resourceType") != "Patient":
         raise Invalid(f"{file} holds no Patient.", remedy="Give a file with one Patient.")
-    found = on_house(lambda house, _: Records(house, NODE, why="persons match").match(patient, count))
+    found = on_house(lambda house: Records(house, NODE, why="persons match").match(patient, count))
     rows = [{"id": one.stored.id, "grade": one.grade, "score": one.score} for one in found]
     if json:
         console.answer(rows)
@@ -112,7 +110,7 @@ def explain(
     Example: xinglin persons explain hx-p000017 qn-p000342
     """
 
-    async def work(house: House, _: Settings) -> Any:
+    async def work(house: House) -> Any:
         records = Records(house, NODE, why="persons explain")
         left, right = [Traits.of(orjson.loads((await records.read("Patient", id)).body)) for id in (a, b)]
         async with house.database.connection() as connection:
@@ -139,7 +137,7 @@ def whole_batch(
     Example: xinglin persons batch --to pairs.csv
     """
 
-    async def work(house: House, _: Settings) -> int:
+    async def work(house: House) -> int:
         connection = columns.connect()
         await _load(house, connection)
         _say(f"{columns.pair_up(connection):,} candidates")
@@ -165,7 +163,7 @@ def index() -> None:
 
     Example: xinglin persons index
     """
-    console.out.print(f"{on_house(lambda house, _: linking.index_again(house)):,} Patients.")
+    console.out.print(f"{on_house(lambda house: linking.index_again(house)):,} Patients.")
 
 
 async def _load(house: House, connection: Any) -> int:

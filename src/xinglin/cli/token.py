@@ -9,7 +9,7 @@ import typer
 
 from xinglin.access.identity import tokens
 from xinglin.access.principal import Role
-from xinglin.cli.user import AsJson, on_database
+from xinglin.cli.opened import AsJson, on_database
 from xinglin.kernel import clock
 from xinglin.kernel.errors import Invalid
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import sys
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -14,50 +11,15 @@ import typer
 
 from xinglin.access.identity import accounts, leaving, proof
 from xinglin.access.principal import NODE, Role
-from xinglin.access.records import House, Records
-from xinglin.kernel.config import Settings, load
-from xinglin.kernel.database import Database, pending_migrations, serving
-from xinglin.kernel.errors import Problem, Unprocessable
-from xinglin.modules import MIGRATIONS
+from xinglin.cli.opened import AsJson, on_database, on_house
+from xinglin.kernel.database import Database
+from xinglin.kernel.errors import Unprocessable
 
 app = typer.Typer(no_args_is_help=True, help="Create, list and change the accounts that people sign in with.")
 T = TypeVar("T")
 
 Login = Annotated[str, typer.Argument(help="The account's login, in any case.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Stdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
-
-
-def on_database(work: Callable[[Database], Awaitable[T]]) -> T:
-    """Run the work on the configured database, which must be migrated."""
-
-    async def run(url: str) -> T:
-        database = await Database.open(url, size=2)
-        try:
-            async with database.connection() as connection:
-                if await pending_migrations(connection, MIGRATIONS):
-                    raise Problem("The database lacks tables of this version.", remedy="Run `xinglin migrate`.")
-            return await work(database)
-        finally:
-            await database.close()
-
-    with serving(load()) as url:
-        return asyncio.run(run(url))
-
-
-def on_house(work: Callable[[House], Awaitable[T]]) -> T:
-    """The same with the house, for work that writes records."""
-
-    async def run(settings: Settings) -> T:
-        house = await House.open(settings)
-        try:
-            return await work(house)
-        finally:
-            await house.close()
-
-    settings = load()
-    with serving(settings) as url:
-        return asyncio.run(run(replace(settings, database_url=url)))
 
 
 @app.command()
@@ -173,6 +135,8 @@ def leave(login: Login) -> None:
 
     Example: xinglin user leave li.ming
     """
+
+    from xinglin.access.records import House, Records
 
     async def work(house: House) -> int:
         account = await accounts.get(house.database, login)
