@@ -81,6 +81,7 @@ class Application:
             security=security(settings),
         )
         self.origins = Origins()
+        self.proxies = frozenset(name.strip() for name in settings.proxies.split(",") if name.strip())
         self.pages = Starlette(
             routes=[static_files(), *web.routes()],
             exception_handlers=_exception_handlers(),
@@ -93,6 +94,7 @@ class Application:
         if scope["type"] != "http":
             await self.pages(scope, receive, send)  # the lifespan; nothing else is served
             return
+        scope = self._from_proxy(scope)
         origin = next((value for name, value in scope["headers"] if name == b"origin"), None)
         if origin is not None and self.house is not None and scope["path"].startswith(OPEN):
             await self.origins(self.house, origin, scope, receive, send, self._served)
@@ -116,6 +118,18 @@ class Application:
             await deliver(outcomes.failed(error), scope["method"], dict(scope["headers"]), send)
             return
         await self.door(scope, receive, send)
+
+    def _from_proxy(self, scope: Scope) -> Scope:
+        """The request as its caller sent it: the last X-Forwarded-For of a trusted proxy is who connected to it.
+
+        Earlier ones are the caller's own words.
+        """
+        client = scope.get("client")
+        if not self.proxies or client is None or client[0] not in self.proxies:
+            return scope
+        named = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        caller = named[-1].decode("latin-1").rpartition(",")[2].strip() if named else ""
+        return {**scope, "client": (caller[:64], 0)} if caller else scope
 
     def _records(self, scope: Scope, caller: Caller) -> Records | None:
         """The gate for this caller. A session's cookie counts only for what our own pages send: no forged writes."""

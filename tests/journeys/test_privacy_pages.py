@@ -13,7 +13,7 @@ from xinglin.access.house import House
 from xinglin.access.principal import Principal, Purpose, Role
 from xinglin.access.records import Records
 
-DOCTOR = Principal("clinician", "王医师", Role.CLINICIAN, Purpose.TREATMENT, "hx-hospital", "hx-s01")
+DOCTOR = Principal("paediatrics", "王医师", Role.CLINICIAN, Purpose.TREATMENT, "hx-hospital", "hx-s09")
 
 
 async def _break_glass(house: House) -> None:
@@ -111,7 +111,7 @@ def test_an_emergency_is_judged_and_a_question_answered(visit: Any, county: Serv
     cases = officer.locator("main table").first.locator("a")
     waiting = cases.count()
     assert waiting >= 2
-    cases.first.click()
+    officer.locator("main table").first.locator("tr", has_text="王医师").first.locator("a").click()
     officer.wait_for_selector("input[name=finding]")
     officer.locator("main button[type=submit]").click()
     officer.wait_for_selector(".error-summary")

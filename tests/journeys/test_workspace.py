@@ -10,8 +10,9 @@ import pytest
 from browsing import Served, flaws, photograph, sign_in
 from xinglin.access import sharing
 from xinglin.access.house import House
+from xinglin.access.persons import catch_up
 from xinglin.access.principal import NODE, Principal, Purpose, Role
-from xinglin.access.records import Records
+from xinglin.access.records import Records, Write
 
 pytestmark = pytest.mark.browser
 
@@ -158,7 +159,17 @@ def test_an_emergency_is_weighed_opened_and_told(visit: Any) -> None:
     assert "Found unconscious at the bus station" in patient.locator("main").inner_text()
 
 
-def test_a_clerk_compares_joins_and_takes_back(visit: Any) -> None:
+async def _registered_twice(house: House) -> None:
+    """Name and birth date alone are for a clerk to judge."""
+    twice = {"resourceType": "Patient", "name": [{"text": "禤又生"}], "birthDate": "1950-02-03", "gender": "male"}
+    for id in ("twice-1", "twice-2"):
+        await Records(house, NODE).write([Write("PUT", "Patient", id, {**twice, "id": id}, keep_id=True)])
+    while await catch_up(house):
+        pass
+
+
+def test_a_clerk_compares_joins_and_takes_back(visit: Any, county: Served) -> None:
+    county.behind(_registered_twice)
     page = visit("clerk")
     page.goto("/desk/duplicates")
     before = page.locator("#main .heading__note").inner_text()

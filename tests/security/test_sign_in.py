@@ -141,3 +141,23 @@ def test_the_wait_grows_as_the_table_says() -> None:
     limit = limits.Limit(free=3, first=2, cap=20)
     assert [limits.wait_after(limit, n) for n in range(9)] == [0, 0, 0, 0, 2, 4, 8, 16, 20]
     assert limits.wait_after(limit, 10**9) == 20
+
+
+@pytest.mark.parametrize(
+    ("proxies", "sent", "caller"),
+    [
+        ("", "203.0.113.9", "10.0.0.5"),
+        ("127.0.0.1", "203.0.113.9", "10.0.0.5"),
+        ("127.0.0.1, 10.0.0.5", "203.0.113.9", "203.0.113.9"),
+        ("10.0.0.5", "1.2.3.4, 203.0.113.9", "203.0.113.9"),
+        ("10.0.0.5", "", "10.0.0.5"),
+    ],
+)
+def test_only_a_trusted_proxy_says_who_calls(proxies: str, sent: str, caller: str) -> None:
+    """And only of whom it saw itself: what stands before the last comma is the caller's own word."""
+    from xinglin.app import Application
+    from xinglin.kernel.config import Settings
+
+    headers = [(b"x-forwarded-for", sent.encode())] if sent else []
+    scope = {"type": "http", "client": ("10.0.0.5", 1234), "headers": headers}
+    assert Application(Settings(proxies=proxies))._from_proxy(scope)["client"][0] == caller

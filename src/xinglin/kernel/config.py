@@ -33,6 +33,7 @@ class Settings:
     max_body_mb: largest request body accepted, in MiB.
     export_hours: files of a bulk export are removed after this many hours.
     import_hosts: hosts, separated by commas, that $import may fetch files from by https; empty means none.
+    proxies: addresses, separated by commas, of proxies whose X-Forwarded-For names the caller; empty means none.
     secure_cookies: "auto" marks cookies Secure unless the node is served on plain http at a loopback address.
     second_factor: "required" of staff or "optional"; "auto" is optional on plain http at a loopback address only.
     secret_key: what secrets in the database are sealed with, or the path of a file that holds it.
@@ -56,6 +57,7 @@ class Settings:
     max_body_mb: int = 64
     export_hours: int = 24
     import_hosts: str = ""
+    proxies: str = ""
     secure_cookies: str = "auto"
     second_factor: str = "auto"
     secret_key: str = ""

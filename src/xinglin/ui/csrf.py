@@ -42,8 +42,13 @@ def keep_csrf(request: Request, response: Response) -> None:
     """Sends the cookie that a form rendered in this response will be compared with."""
     new = getattr(request.state, "new_csrf", None)
     if new:
-        secure = request.url.scheme == "https"
-        response.set_cookie(COOKIE, new, httponly=True, samesite="strict", secure=secure)
+        response.set_cookie(COOKIE, new, httponly=True, samesite="strict", secure=over_tls(request))
+
+
+def over_tls(request: Request) -> bool:
+    """Whether browsers reach this node by https: as the settings say, since a proxy before it hides the scheme."""
+    settings = getattr(request.app.state, "settings", None) if "app" in request.scope else None
+    return bool(settings.cookies_secure) if settings is not None else request.url.scheme == "https"
 
 
 def check_csrf(request: Request, form: Mapping[str, Any]) -> None:

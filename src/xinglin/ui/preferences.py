@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from xinglin.ui import i18n
+from xinglin.ui.csrf import over_tls
 
 VIEWS = ("standard", "elder")
 YEAR = 365 * 24 * 3600
@@ -49,9 +50,7 @@ def preferences(request: Request) -> Preferences:
 
 def remember(request: Request, response: Response, wanted: Preferences) -> None:
     for cookie, value in wanted.chosen:
-        response.set_cookie(
-            cookie, value, max_age=YEAR, httponly=True, samesite="lax", secure=request.url.scheme == "https"
-        )
+        response.set_cookie(cookie, value, max_age=YEAR, httponly=True, samesite="lax", secure=over_tls(request))
 
 
 def same_page(request: Request, **changed: str) -> str:
