@@ -25,7 +25,7 @@ from xinglin.kernel.database import serving
 
 pytestmark = pytest.mark.fault
 
-PATIENTS = 1500
+PATIENTS = 6000  # more than are read before the server is killed, on a fast machine too
 READERS = 6
 KILLS = 8
 SEQUENCER = """

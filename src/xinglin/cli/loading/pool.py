@@ -107,7 +107,8 @@ def pool(settings: Settings, count: int, names: dict[str, str]) -> Iterator[Pool
         for _ in range(count):
             ours, theirs = context.Pipe()
             process = context.Process(target=_work, args=(settings, names, theirs), daemon=True, name="xinglin-load")
-            process.start()
+            with _without_ctrl_c():
+                process.start()
             theirs.close()
             workers.append(_Worker(process, ours, []))
         yield Pool(workers)
@@ -120,10 +121,19 @@ def pool(settings: Settings, count: int, names: dict[str, str]) -> Iterator[Pool
             worker.process.join(10)
 
 
+@contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """What is started inside never hears Ctrl-C, not even before its first line; ours comes when the block ends."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
 def _work(settings: Settings, names: dict[str, str], pipe: Connection) -> None:
     """A worker's life: until the parent closes the pipe."""
     logging.getLogger("asyncpg").setLevel(logging.CRITICAL)  # a lost connection is told once, by us
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     try:
         asyncio.run(_serve(settings, names, pipe))
     except (EOFError, BrokenPipeError, ConnectionResetError):
