@@ -19,9 +19,6 @@ log = logging.getLogger(__name__)
 
 GROUP: Final = 2000
 """Accesses that are written together, at most."""
-GATHER: Final = 0.001
-"""Seconds that a group waits for company, where the one before it had some: a group costs more than its lines do, so
-that many readers are served sooner by few groups. A lone reader never waits."""
 
 
 class AuditUnavailable(Problem):
@@ -63,15 +60,11 @@ class AuditWriter:
         _withhold(self._waiting)
 
     async def _run(self) -> None:
-        company = False
         while True:
             await self._arrived.wait()
             self._arrived.clear()
             while self._waiting:
-                if company:
-                    await asyncio.sleep(GATHER)
                 group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
-                company = len(group) > 1
                 await self._write_group(group)
 
     async def _write_group(self, group: list[tuple[Access, asyncio.Future[None]]]) -> None:
