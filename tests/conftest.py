@@ -9,12 +9,16 @@ from datetime import UTC
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import argon2
 import asyncpg
 import hypothesis
 import pytest
 
+from clocks import Time
 from xinglin.access.house import House
+from xinglin.access.identity import passwords
 from xinglin.core.search import values
+from xinglin.kernel import clock
 from xinglin.kernel.config import Settings
 from xinglin.kernel.database import Database, migrate, serving, with_database
 from xinglin.modules import MIGRATIONS
@@ -99,3 +103,19 @@ def zone_of_search_tests(request: pytest.FixtureRequest) -> Iterator[None]:
     values.use_zone(UTC)
     yield
     values.use_zone(before)
+
+
+@pytest.fixture
+def time() -> Iterator[Time]:
+    """The node's clock, standing at clocks.START."""
+    held = Time()
+    clock.set_source(held)
+    yield held
+    clock.set_source(None)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cheap hash of passwords, where it is something else that is tested."""
+    monkeypatch.setattr(passwords, "_HASHER", argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    passwords._nobody.cache_clear()

@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from clocks import Time
 from xinglin.access.identity import Doorkeeper, accounts, cookie_name, sessions, sign_in, tokens
 from xinglin.access.principal import Purpose, Role
 from xinglin.core.store.keys import key_of
-from xinglin.kernel import clock
 from xinglin.kernel.database import Database
 from xinglin.kernel.errors import Conflict, NotFound, Problem, Unauthenticated, Unprocessable
 
 PASSWORD = "four words of ours"
 HOUR = timedelta(hours=1)
-
-
-class Time:
-    def __init__(self) -> None:
-        self.now = datetime(2026, 3, 1, 8, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def time() -> Iterator[Time]:
-    held = Time()
-    clock.set_source(held)
-    yield held
-    clock.set_source(None)
 
 
 @pytest.fixture

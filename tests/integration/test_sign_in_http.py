@@ -5,19 +5,19 @@ from __future__ import annotations
 import html
 import re
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-import argon2
 import asyncpg
 import httpx
 import pyotp
 import pytest
 
+from clocks import Time
 from softkey import SoftKey
 from xinglin.access.house import House
-from xinglin.access.identity import accounts, passwords
+from xinglin.access.identity import accounts
 from xinglin.access.principal import NODE, Role
 from xinglin.access.records import Records, Write
 from xinglin.app import Application
@@ -25,30 +25,11 @@ from xinglin.kernel import clock
 from xinglin.kernel.config import Settings
 from xinglin.kernel.database import with_database
 
+pytestmark = pytest.mark.usefixtures("time", "quick")
+
 PASSWORD = "four words of ours"
 BASE = "http://localhost:8080"
 CODE = r"\b[a-z2-9]{4}(?:-[a-z2-9]{4}){3}\b"
-
-
-class Time:
-    now = datetime(2026, 3, 1, 8, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture(autouse=True)
-def time() -> Iterator[Time]:
-    held = Time()
-    clock.set_source(held)
-    yield held
-    clock.set_source(None)
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passwords, "_HASHER", argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
-    passwords._nobody.cache_clear()
 
 
 @dataclass

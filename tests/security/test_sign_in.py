@@ -3,44 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator
+from datetime import timedelta
 from statistics import median
 from time import perf_counter
 
-import argon2
 import pytest
 
+from clocks import Time
 from xinglin.access.identity import TooManySignIns, accounts, limits, passwords, sign_in
 from xinglin.access.principal import Role
-from xinglin.kernel import clock
 from xinglin.kernel.database import Database
 from xinglin.kernel.errors import Unauthenticated
 
 PASSWORD = "four words of ours"
-START = datetime(2026, 3, 1, 8, tzinfo=UTC)
-
-
-class Time:
-    now = START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def time() -> Iterator[Time]:
-    held = Time()
-    clock.set_source(held)
-    yield held
-    clock.set_source(None)
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cheap hash where it is the counting that is tested."""
-    monkeypatch.setattr(passwords, "_HASHER", argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
-    passwords._nobody.cache_clear()
 
 
 @pytest.fixture

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import re
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import argon2
 import asyncpg
 import orjson
 import pyotp
 import pytest
 
+from clocks import Time
 from softkey import PRESENT, SoftKey
 from xinglin.access.house import House
 from xinglin.access.identity import (
@@ -43,32 +43,11 @@ from xinglin.kernel.config import Settings
 from xinglin.kernel.database import with_database
 from xinglin.kernel.errors import NotFound, Problem, Unauthenticated, Unprocessable
 
+pytestmark = pytest.mark.usefixtures("time", "quick")
+
 PASSWORD = "four words of ours"
 ORIGIN = "https://records.example.org"
 HERE = Whence("10.0.0.1", "Phone")
-START = datetime(2026, 3, 1, 8, tzinfo=UTC)
-
-
-class Time:
-    now = START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture(autouse=True)
-def time() -> Iterator[Time]:
-    held = Time()
-    clock.set_source(held)
-    yield held
-    clock.set_source(None)
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cheap hash: it is the steps that are tested."""
-    monkeypatch.setattr(passwords, "_HASHER", argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
-    passwords._nobody.cache_clear()
 
 
 @pytest.fixture(scope="module")

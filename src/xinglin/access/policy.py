@@ -6,6 +6,7 @@ filtered afterwards, and nothing says whether a hidden row exists.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -192,13 +193,18 @@ AUTHORS: Final = {
 def own_words(principal: Principal, resource: dict[str, Any], *, said: bool = False) -> bool:
     """Whether nobody but the patient speaks in a resource; `said`: and it says so."""
     own = {f"Patient/{patient}" for patient in principal.patients}
-    authors = [
+    authors = authors_of(resource)
+    unsaid = said and resource["resourceType"] in AUTHORS and not authors
+    return not unsaid and all(author in own for author in authors)
+
+
+def authors_of(resource: Mapping[str, Any]) -> list[str | None]:
+    """References to who says what a resource says, None for one without; none for types that nobody says."""
+    return [
         author.get("reference")
         for element in AUTHORS.get(resource["resourceType"], ())
         for author in _listed(resource.get(element, []))
     ]
-    unsaid = said and resource["resourceType"] in AUTHORS and not authors
-    return not unsaid and all(author in own for author in authors)
 
 
 def _listed(value: Any) -> list[Any]:

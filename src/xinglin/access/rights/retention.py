@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from xinglin.access.policy import AUTHORS
+from xinglin.access.policy import authors_of
 from xinglin.core.search.values import date_range
 from xinglin.core.store.rows import Stored
 from xinglin.kernel import clock
@@ -75,15 +75,7 @@ def held(record: Sequence[tuple[Stored, Mapping[str, Any]]], patient: str) -> li
 
 def said_by(resource: Mapping[str, Any], patient: str) -> bool:
     """Whether the patient, and nobody else, is named as who said it."""
-    type = resource["resourceType"]
-    if type not in _data()["own_words"]:
-        return False
-    authors = [author for element in AUTHORS[type] for author in _listed(resource.get(element))]
-    return {author.get("reference") for author in authors} == {f"Patient/{patient}"}
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value] if value else []
+    return set(authors_of(resource)) == {f"Patient/{patient}"}
 
 
 def _period(record: Sequence[tuple[Stored, Mapping[str, Any]]], kind: str) -> tuple[Rule, int] | None:
