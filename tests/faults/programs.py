@@ -46,12 +46,18 @@ def running(home: Path, *words: str, **more: str) -> Iterator[subprocess.Popen[s
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        preexec_fn=_hearing_ctrl_c,
     )
     try:
         yield process
     finally:
         stop(process)
         stop_database(home)
+
+
+def _hearing_ctrl_c() -> None:
+    """As from a terminal: a suite that a shell runs in the background would hand on that Ctrl-C is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def stop(process: subprocess.Popen[str]) -> None:
