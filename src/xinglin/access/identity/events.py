@@ -81,7 +81,7 @@ async def tell(
     actor = by or _owner(login, account)
     outcome = audit.REFUSED if kind in ("refused", "code-refused", "passkey-suspended") else audit.SUCCESS
     interaction = INTERACTIONS.get(kind, kind)
-    target = f"Account/{login if account else UNKNOWN}"
+    target = f"account {login if account else UNKNOWN}"  # no reference: Account is the bill in FHIR
     await audit.record(connection, [audit.Access(actor, interaction, target, outcome=outcome, why=detail)])
     if account is None or kind in _AUDITED_ONLY:
         return

@@ -42,7 +42,7 @@ async def leave(records: Records, account: Account) -> int:
             )
         await forget_remembered(connection)
         ended = await _end_posts(records, connection, account)
-        line = audit.Access(records.principal, "staff-left", account.login, (), why=f"{ended} posts ended")
+        line = audit.Access(records.principal, "staff-left", f"account {account.login}", (), why=f"{ended} posts ended")
         await audit.record(connection, [line])
     return ended
 

@@ -233,7 +233,7 @@ class Users:
             await connection.execute("DELETE FROM session WHERE login = $1", login)
 
     async def _record(self, interaction: str, target: str) -> None:
-        await self.house.audit.write(audit.Access(self.principal, interaction, f"Account {target}", (), why="scim"))
+        await self.house.audit.write(audit.Access(self.principal, interaction, f"account {target}", (), why="scim"))
 
 
 _FROM: Final = "FROM account a JOIN scim_user s USING (login) WHERE a.institution = $1 AND a.role = ANY($2::text[])"
