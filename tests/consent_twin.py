@@ -94,7 +94,8 @@ def _said(chain: list[dict[str, Any]], permit: bool, keeper: str, asking: Asking
     moves_all = not keeper or (not permit and asking.purpose in BEYOND)
     if not moves_all and keeper != thing.custodian:
         return
-    identity = permit and thing.category == "demographics" and not thing.labels
+    # with what a permit opens comes who the person is; one that can open nothing brings nothing
+    identity = permit and _opens(chain) and thing.category == "demographics" and not thing.labels
     if not identity and not all(_about(one, thing) for one in chain):
         return
     named = frozenset(code for one in chain for code in codes(one, "securityLabel"))
@@ -109,6 +110,21 @@ def _said(chain: list[dict[str, Any]], permit: bool, keeper: str, asking: Asking
         roles = {one[2] for one in recipients if one and one[2]}
         home = asking.purpose in BEYOND or level == 3 or (level == 2 and roles <= set(CLOSABLE))
         yield Said(permit, (level, *_place(chain)), home)
+
+
+def _opens(chain: list[dict[str, Any]]) -> bool:
+    """Whether anything could be of all the classes, and among all the resources, that provisions within one another
+    name."""
+    listed = [
+        [(coding["system"] == RECORD, coding["code"]) for coding in one["class"]] for one in chain if "class" in one
+    ]
+    fits = any(
+        len({code for record, code in chosen if record}) < 2
+        and len({code for record, code in chosen if not record}) < 2
+        for chosen in product(*listed)
+    )
+    single = [{data["reference"]["reference"] for data in one["data"]} for one in chain if "data" in one]
+    return fits and (not single or bool(set.intersection(*single)))
 
 
 def _place(chain: list[dict[str, Any]]) -> tuple[int, ...]:
