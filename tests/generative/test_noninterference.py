@@ -19,6 +19,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
+from itertools import product
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -30,13 +31,17 @@ from hypothesis import strategies as st
 
 from consent_twin import CARE, ROLES, Asking, Thing, closed_at_home, opened
 from xinglin.access.audit import AuditWriter
+from xinglin.access.bulk import filter_of, patient_keys, read_removed, read_stretch
 from xinglin.access.grants import PERSON, Grant, rank, store_grants
 from xinglin.access.house import House
 from xinglin.access.principal import NODE, Principal, Purpose, Role
 from xinglin.access.records import Records, Write
 from xinglin.core.rest.door import Door
 from xinglin.core.search import plan
+from xinglin.core.search.walking import Extent
 from xinglin.core.store.keys import key_of
+from xinglin.exchange.bulk.operations import OPERATIONS as BULK
+from xinglin.exchange.crossreference.operations import OPERATIONS as CROSSREFERENCE
 from xinglin.kernel import clock
 from xinglin.kernel.config import Settings
 from xinglin.kernel.database import Database
@@ -177,6 +182,7 @@ ids = st.sampled_from(["1", "2", "3", "4"])
 codes = st.sampled_from(["x", "y", "z"])
 words = st.sampled_from(["Li", "Lin", "Wang"])
 days = st.sampled_from(["2024-01-01", "2024-02-01", "2024-03-01"])
+phones = st.sampled_from(["13800000001", "13800000002"])
 someone = st.sampled_from(sorted(PATIENTS))
 
 
@@ -240,7 +246,8 @@ def bodies(draw: st.DrawFn, type: str, about: str | None) -> dict[str, Any]:
         },
         "Patient": lambda: {
             "name": [{"family": draw(words), "given": [draw(words)]}], "birthDate": draw(days),
-            "identifier": [{"system": "urn:mrn", "value": draw(codes)}],
+            "identifier": [{"system": "urn:mrn", "value": draw(codes)}], "gender": "female",
+            "telecom": [{"system": "phone", "value": draw(phones)}],
             "generalPractitioner": [ref("Practitioner", draw(st.sampled_from(["pa", "pb"])))],
             "managingOrganization": ref("Organization", draw(st.sampled_from("AB"))),
         },
@@ -592,6 +599,65 @@ others = st.one_of(
     st.builds(lambda i: Ask("GET", f"Composition/{i}/$document"), ids),
     place.map(lambda p: Ask("GET", f"{p}/$meta")),
 )  # fmt: skip
+FORM = (("content-type", "application/x-www-form-urlencoded"),)
+PIX = "Patient/$ihe-pix?sourceIdentifier=urn:mrn"
+
+
+def parameters(**given: Any) -> dict[str, Any]:
+    named = [{"name": name, **value} for name, value in given.items()]
+    return {"resourceType": "Parameters", "parameter": named}
+
+
+@st.composite
+def whom(draw: st.DrawFn) -> Ask:
+    """$match: who is meant by a description, more or less complete."""
+    described = {k: v for k, v in draw(bodies("Patient", None)).items() if k != "meta" and draw(st.integers(0, 4))}
+    more: dict[str, Any] = {"count": {"valueInteger": draw(st.integers(1, 3))}} if draw(st.booleans()) else {}
+    if draw(st.integers(0, 2)) == 0:
+        more["onlyCertainMatches"] = {"valueBoolean": True}
+    body = parameters(resource={"resource": {**described, "resourceType": "Patient"}}, **more)
+    return Ask("POST", "Patient/$match", body)
+
+
+faulty = st.one_of(
+    st.builds(lambda t, q: Ask("GET", f"{t}?{q}"), anything, st.sampled_from([
+        "nonsense=1", "_id=1&nonsense=2", "code:bogus=x", "date=never", "_sort=nonsense", "_include=Nothing:here",
+        "_count=-1", "_has:Nothing:here:code=x", "_filter=code eq", "_page=AAAA", "patient=Patient/b2&_total=accurate",
+        "encounter=Encounter/1&_summary=count", "_elements=id&_count=2", "_summary=text", "_list=4"])),
+    st.builds(lambda p, v: Ask("GET", f"{p}/_history/{v}"), place, st.sampled_from(["0", "x", "99"])),
+    st.builds(lambda p, q: Ask("GET", f"{p}/_history?{q}"), place,
+              st.sampled_from(["_since=2024-12-31T12:00:02Z", "_at=2024", "_since=never", "_sort=_lastUpdated"])),
+    st.builds(lambda p, o: Ask("GET", f"{p}/{o}"), place, st.sampled_from(["$nothing", "$everything", "$document"])),
+    st.builds(lambda p: Ask("HEAD", p), place),
+    st.builds(lambda p: Ask("DELETE", p.partition("/")[0]), place),
+    st.builds(lambda p: Ask("PATCH", p, [{"op": "test", "path": "/id", "value": "1"}],
+                            (("content-type", "application/json-patch+json"),)), place),
+    st.builds(lambda p: Ask("PUT", p, {"resourceType": p.partition("/")[0], "id": "other"}), place),
+    st.builds(lambda p: Ask("PUT", p, {"resourceType": "Observation", "id": p.partition("/")[2], "bogus": 1}), place),
+    st.builds(lambda p: Ask("POST", f"{p}/$validate", {"resourceType": p.partition("/")[0]}), place),
+    st.builds(lambda p: Ask("GET", f"{p}/$validate?mode=delete"), place),
+    st.builds(lambda p: Ask("POST", f"{p}/$meta-delete", parameters(
+        meta={"valueMeta": {"security": [{"system": SECURITY, "code": "HIV"}]}})), place),
+)  # fmt: skip
+operations = st.one_of(
+    whom(),
+    whom(),
+    st.builds(lambda v, q: Ask("GET", f"{PIX}|{v}{q}"), codes, st.sampled_from(["", "&targetSystem=urn:mrn"])),
+    st.builds(lambda p, q: Ask("GET", f"Observation/$lastn?{p}&{q}"),
+              st.sampled_from(["patient=a1", "patient=b1", "subject=Patient/a2", "code=x", "patient:missing=false"]),
+              st.sampled_from(["max=1", "category=laboratory", "code=x", "date=gt2024-01", "max=2&patient.family=Li"])),
+    st.builds(lambda q: Ask("GET", q), st.sampled_from([
+        "$export", "$export?_type=Observation", "Patient/$export?patient=Patient/b1", "Patient/$export",
+        "$export?_purpose=HRESCH", "$export?_type=Patient&_typeFilter=Patient?family=Li"])),
+    st.builds(lambda g: Ask("GET", f"Group/{g}/$export"), ids),
+    st.builds(lambda t, q: Ask("POST", f"{t}/_search", q.partition("?")[2], FORM), anything,
+              searches().map(lambda ask: ask.path)),
+    st.builds(lambda p, q: Ask("GET", f"Patient/{p}/$everything?{q}"), someone, st.sampled_from([
+        "_since=2024-12-31T12:00:03Z", "_type=Consent,Provenance", "end=2024-01-15", "_count=1"])),
+    st.builds(lambda i, q: Ask("GET", f"Composition/{i}/$document?{q}"), ids,
+              st.sampled_from(["persist=true", "persist=false"])),
+    st.builds(lambda p, n: Ask("GET", f"{p}/_history/{n}/$meta"), place, st.integers(1, 3)),
+)  # fmt: skip
 matches = st.sampled_from([None, None, 'W/"1"', 'W/"2"', 'W/"7"'])
 
 
@@ -641,7 +707,7 @@ def writes(draw: st.DrawFn) -> Ask:
     return Ask("POST", "", {"resourceType": "Bundle", "type": kind_of_bundle, "entry": [read, put]})
 
 
-asks = st.one_of(searches(), searches(), searches(), others, others, writes())
+asks = st.sampled_from([searches(), searches(), others, operations, operations, faulty, writes()]).flatmap(lambda s: s)
 
 
 def names_a_taken_id(ask: Ask, who: Who, hidden: list[Held]) -> bool:
@@ -690,6 +756,14 @@ def battery() -> list[Ask]:
             found.append(Ask("PUT", f"{type}?_id=nobody", body))
         found.append(Ask("POST", f"{place}/$meta-add", tag))
         found += [Ask("GET", f"{place}{below}") for below in ("", "/_history", "/_history/1", "/_history/2", "/$meta")]
+    for family, day, phone in product(("Li", "Wang"), ("2024-01-01", "2024-02-01"), ("13800000001", "13800000002")):
+        described = {"resourceType": "Patient", "name": [{"family": family, "given": ["Li"]}], "gender": "female",
+                     "birthDate": day, "telecom": [{"system": "phone", "value": phone}]}  # fmt: skip
+        found += [
+            Ask("POST", "Patient/$match", parameters(resource={"resource": described}, **more))
+            for more in ({}, {"count": {"valueInteger": 1}}, {"onlyCertainMatches": {"valueBoolean": True}})
+        ]
+    found += [Ask("GET", f"{PIX}|{value}{more}") for value in "xyz" for more in ("", "&targetSystem=urn:mrn")]
     return found
 
 
@@ -718,14 +792,14 @@ class Undone(Exception):
     """Ends a transaction that must leave nothing."""
 
 
-DOOR = Door(BASE)
+DOOR = Door(BASE, operations=(*BULK, *CROSSREFERENCE))
 ASKED = [0]
 
 
 async def request(records: Records, ask: Ask) -> tuple[int, dict[bytes, bytes], bytes]:
     sent: list[Any] = []
     path, _, query = ask.path.partition("?")
-    body = b"" if ask.body is None else json.dumps(ask.body).encode()
+    body = b"" if ask.body is None else (ask.body if isinstance(ask.body, str) else json.dumps(ask.body)).encode()
     given = {b"content-type": b"application/fhir+json"} | {n.encode(): v.encode() for n, v in ask.headers}
     scope = {
         "type": "http", "method": ask.method, "path": f"/{path}", "query_string": query.replace(" ", "%20").encode(),
@@ -773,6 +847,28 @@ async def answers(house: House, who: Who, asked: list[Ask]) -> list[Any]:
     box = Records(house, who.principal)
     for typed in ("Li", "Lin", "Wng", "wang li", "x", "2024-01", "Li 2024"):
         found.append([(match.stored.id, match.score) for match in await box.find(typed, 3)])
+    if who.principal.role in (Role.SYSTEM, Role.PATIENT):
+        found.append(await exported(house, who.principal))
+    return found
+
+
+FILTERS = ("Observation?patient.family=Li", "Observation?_has:Provenance:target:agent=pa", "Condition?code=B20")
+
+
+async def exported(house: House, principal: Principal) -> list[Any]:
+    """What the job of an export reads and writes, of everybody, of some, by filters, and what was deleted."""
+    found: list[Any] = []
+    at = clock.micros(NOW)
+    some = patient_keys(["a1", "b1"])
+    extents = [Extent(type, at, since) for type in EXPORTED for since in (None, 0)]
+    extents += [Extent(type, at, None, some, people_only=True) for type in EXPORTED]
+    extents += [Extent(text.partition("?")[0], at, 0, None, filters=(filter_of(text),)) for text in FILTERS]
+    for extent in extents:
+        async with house.database.transaction() as connection:
+            stretch = await read_stretch(connection, principal, extent, None, "$export", found.extend)
+            removed = await read_removed(connection, principal, extent, None, "$export")
+        ASKED[0] += 1
+        found.append((extent, stretch.count, removed.references))
     return found
 
 
@@ -824,6 +920,7 @@ async def build(house: House, connection: Any, county: County) -> None:
     clock.set_source(lambda: NOW)
 
 
+EXPORTED = [*CATEGORY, "Observation", "Provenance", "List", "Group", "Consent"]
 TABLES = ("resource", "history", "token", "string", "moment", "quantity", "feed")
 
 
@@ -831,7 +928,8 @@ async def take_away(connection: Any, hidden: list[Held], old: list[tuple[Held, i
     keys = [key_of(one.type, one.id) for one in hidden]
     for table in TABLES:
         await connection.execute(f"DELETE FROM {table} WHERE key = ANY($1::bigint[])", keys)
-    await connection.execute("DELETE FROM person_term WHERE patient = ANY($1::bigint[])", keys)
+    for table in ("person_term", "person_block", "person_link"):
+        await connection.execute(f"DELETE FROM {table} WHERE patient = ANY($1::bigint[])", keys)
     for one, number in old:
         await connection.execute(
             "DELETE FROM history WHERE key = $1 AND version = $2", key_of(one.type, one.id), number
@@ -881,7 +979,7 @@ async def test_an_answer_does_not_depend_on_what_may_not_be_seen(
         clock.set_source(None)
         await house.audit.close()
         await transaction.rollback()
-    assert before[len(asked) :] == after[len(asked) :], "the search box"
+    assert before[len(asked) :] == after[len(asked) :], "the search box, or an export"
     for ask, first, second in zip(asked, before, after, strict=False):
         if first != second:
             note(f"{who.principal.login} asks {ask}; hidden: {[one.reference for one in hidden]}, {old}")
