@@ -213,6 +213,9 @@ async def test_the_password_is_changed_and_other_devices_are_signed_out(visitors
     assert wrong.status_code == 422 and "This is not your current password." in wrong.text
     short = await here.post("/me/settings/password", current=PASSWORD, new="short", again="short")
     assert short.status_code == 422 and "five new words" not in short.text
+    for easy, why in (("Password1", "tried first"), ("changer2026", "your login"), ("19870703", "a date")):
+        refused = await here.post("/me/settings/password", current=PASSWORD, new=easy, again=easy)
+        assert refused.status_code == 422 and why in refused.text and easy not in refused.text
     done = await here.post("/me/settings/password", current=PASSWORD, new=new, again=new)
     assert done.status_code == 303
     assert (await here.get("/me")).status_code == 200

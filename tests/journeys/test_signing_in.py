@@ -55,7 +55,9 @@ def own(county: Served, request: Any) -> str:
 
     async def make(house: House) -> None:
         patient = (await accounts.get(house.database, "patient")).patient
-        await accounts.create(house.database, login, PASSWORD, Role.PATIENT, name_zh="李世良", patient=patient)
+        await accounts.create(
+            house.database, login, PASSWORD, Role.PATIENT, name_zh="李世良", patient=patient, published=True
+        )
 
     county.behind(make)
     return login

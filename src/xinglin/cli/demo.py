@@ -218,6 +218,7 @@ async def _make_accounts(database: Any, people: list[Any]) -> None:
             institution=None if patient else one.organization,
             practitioner=None if patient else number,
             patient=patient,
+            published=True,
         )
         if patient:
             async with database.transaction() as connection:

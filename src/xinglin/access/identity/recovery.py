@@ -162,9 +162,9 @@ async def finish(house: House, ticket: str, password: str, whence: Whence) -> en
     """
     async with house.database.connection() as connection:
         login = await waiting(connection, ticket)
-    if login is None:
-        raise entering.over()
-    passwords.check_new(password, login)
+        if login is None:
+            raise entering.over()
+        await accounts.check_password(connection, login, password)
     encoded = await passwords.hash_password(password)
     async with house.database.transaction() as connection:
         found = await begun.take(connection, KIND, ticket)

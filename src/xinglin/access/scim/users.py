@@ -226,7 +226,7 @@ class Users:
             *(login, asked.external_id, clock.now()),
         )
         if asked.password is not None:
-            passwords.check_new(asked.password, login)
+            await accounts.check_password(connection, login, asked.password)
             encoded = await passwords.hash_password(asked.password)
             await accounts.put_password(connection, login, encoded, given=True)
         if not asked.active:

@@ -181,8 +181,8 @@ def checked(form: forms.Form[OwnPassword]) -> forms.Form[OwnPassword]:
 async def _changed(request: Request, login: str, password: str) -> Response:
     """The given password ends, and with it every ticket; this sign-in goes on."""
     gate = house(request)
-    passwords.check_new(password, login)
     async with gate.database.connection() as connection:
+        await accounts.check_password(connection, login, password)
         given = await connection.fetchval("SELECT password FROM account WHERE login = $1", login)
     if await passwords.matches(given, password):
         raise Unprocessable("The password is the one that was given.", remedy="Choose one that only you know.")

@@ -125,7 +125,8 @@ async def password_action(request: Request) -> Response:
         return see_other(f"{address}?{urlencode({'next': _address(request)})}")
     attempt = limits.Attempt.of(login, here.address)
     try:
-        passwords.check_new(form.value.new, login)
+        async with house(request).database.connection() as connection:
+            await accounts.check_password(connection, login, form.value.new)
         await entering.check_password(house(request).database, attempt, login, form.value.current, here)
     except Unprocessable as problem:
         return await _page(request, form.refuse(new=sentences(problem)[0]), 422)
