@@ -27,7 +27,7 @@ from xinglin.access.identity import Caller, Doorkeeper, cookie_name, cookie_sett
 from xinglin.access.parameters import follow
 from xinglin.access.records import House, Records
 from xinglin.core.rest import outcomes
-from xinglin.core.rest.door import Door, deliver
+from xinglin.core.rest.door import SECURITY, Door, deliver
 from xinglin.core.rest.exchange import Header
 from xinglin.exchange.bulk.operations import OPERATIONS as BULK
 from xinglin.exchange.crossreference.operations import OPERATIONS as CROSS_REFERENCE
@@ -52,7 +52,9 @@ NOBODY: Final = Caller()
 CLIENTS: Final = frozenset(f"/oauth/{name}" for name in ("token", "introspect", "revoke", "userinfo", "register"))
 """Where apps prove who they are, by the same header: the endpoints read it themselves, and no session counts."""
 _SAFE: Final = frozenset({"GET", "HEAD"})
-_PAGE_HEADERS: Final = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+_PAGE_HEADERS: Final = tuple((name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items())
+_CLOSED: Final = tuple(header for header in SECURITY if header[0] != b"cache-control")
+"""For what is no page: nothing in it is to be run, shown in a frame, or taken for what it does not say it is."""
 _OWN_SITE: Final = (b"same-origin", b"none")
 
 
@@ -146,20 +148,20 @@ class Application:
         state["principal"] = state["session"] = None
         state["acting"] = NOBODY.acting
         if scope["path"].startswith("/static/") or scope["path"] in ENDPOINTS:
-            await self.pages(scope, receive, send)
+            await self.pages(scope, receive, _guarded(send, _CLOSED))
             return
         try:
             caller = NOBODY if scope["path"] in CLIENTS else await self._recognise(scope)
         except Exception as error:
             response = web.problem_page(Request(scope), _problem(error))
-            await response(scope, receive, send)
+            await response(scope, receive, _guarded(send, _PAGE_HEADERS))
             return
         state["principal"], state["session"] = caller.principal, caller.session
         state["acting"] = caller.acting
         clearing = self._cleared_cookie() if caller.forget_cookie else []
         # Starlette raises what it has answered already, for servers that print it; ours has logged it without values
         with suppress(Exception):
-            await self.pages(scope, receive, _guarded(send, clearing))
+            await self.pages(scope, receive, _guarded(send, _PAGE_HEADERS, clearing))
 
     def _cleared_cookie(self) -> list[Header]:
         """The header that clears a session cookie which signs nobody in."""
@@ -184,7 +186,8 @@ class Application:
             return NOBODY
         assert self.doorkeeper is not None, "the lifespan has not started"
         jar = cookie_parser("; ".join(cookies)) if cookies else {}
-        language = jar.get("xl_lang", language) or self.settings.language
+        wanted = "__Host-xl_lang" if self.settings.cookies_secure else "xl_lang"
+        language = jar.get(wanted, language) or self.settings.language
         return await self.doorkeeper.recognise(authorization, jar, language)
 
     @asynccontextmanager
@@ -213,8 +216,8 @@ class Application:
                 await own.close()
 
 
-def _guarded(send: Send, clearing: Sequence[Header]) -> Send:
-    """Every page's answer has the security headers, also those that no template rendered.
+def _guarded(send: Send, always: Sequence[Header], clearing: Sequence[Header] = ()) -> Send:
+    """Every answer has the security headers, also one that no template rendered; what is no page, the closed policy.
 
     `clearing` clears a dead session cookie, unless the answer sets a new one.
     """
@@ -222,8 +225,10 @@ def _guarded(send: Send, clearing: Sequence[Header]) -> Send:
     async def guarded(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
             headers = list(message.get("headers", ()))
-            present = {name.lower() for name, _ in headers}
-            headers += [header for header in _PAGE_HEADERS if header[0] not in present]
+            present = {name.lower(): value for name, value in headers}
+            a_page = present.get(b"content-type", b"text/html").startswith(b"text/html")
+            wanted = dict(always) if a_page else dict(always) | dict(_CLOSED)
+            headers += [header for header in wanted.items() if header[0] not in present]
             set_already = {value.partition(b"=")[0] for name, value in headers if name.lower() == b"set-cookie"}
             headers += [header for header in clearing if header[1].partition(b"=")[0] not in set_already]
             message = {**message, "headers": headers}

@@ -27,7 +27,6 @@ class _Versioned(StaticFiles):
         response = await super().get_response(path, scope)
         versioned = b"v=" in scope["query_string"]
         response.headers["cache-control"] = "public, max-age=31536000, immutable" if versioned else "no-cache"
-        response.headers["x-content-type-options"] = "nosniff"
         return response
 
 

@@ -26,7 +26,7 @@ def csrf_token(request: Request) -> str:
     session = getattr(request.state, "session", None)
     if session is not None:
         return str(session.csrf)
-    kept = request.cookies.get(COOKIE, "")
+    kept = request.cookies.get(cookie(request, COOKIE), "")
     if len(kept) >= 32:
         return kept
     if not hasattr(request.state, "new_csrf"):
@@ -42,7 +42,15 @@ def keep_csrf(request: Request, response: Response) -> None:
     """Sends the cookie that a form rendered in this response will be compared with."""
     new = getattr(request.state, "new_csrf", None)
     if new:
-        response.set_cookie(COOKIE, new, httponly=True, samesite="strict", secure=over_tls(request))
+        secure = over_tls(request)
+        response.set_cookie(cookie(request, COOKIE), new, httponly=True, samesite="strict", secure=secure)
+
+
+def cookie(request: Request, name: str) -> str:
+    """The cookie's name. Over TLS browsers keep `__Host-` for what this very host set, for all its paths (RFC 6265bis
+    section 4.1.3.2): another host of the domain cannot plant one.
+    """
+    return f"__Host-{name}" if over_tls(request) else name
 
 
 def over_tls(request: Request) -> bool:
@@ -53,7 +61,7 @@ def over_tls(request: Request) -> bool:
 
 def check_csrf(request: Request, form: Mapping[str, Any]) -> None:
     """Raises Forbidden unless the form carries the token of this session."""
-    expected = request.cookies.get(COOKIE, "")
+    expected = request.cookies.get(cookie(request, COOKIE), "")
     session = getattr(request.state, "session", None)
     if session is not None:
         expected = str(session.csrf)

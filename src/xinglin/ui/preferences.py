@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from xinglin.ui import i18n
-from xinglin.ui.csrf import over_tls
+from xinglin.ui.csrf import cookie, over_tls
 
 VIEWS = ("standard", "elder")
 YEAR = 365 * 24 * 3600
@@ -26,7 +26,7 @@ class Preferences:
     lang: str
     view: str
     chosen: tuple[tuple[str, str], ...] = ()
-    """(cookie, value) pairs that this very request asked for and the response must keep."""
+    """(cookie without prefix, value) pairs that this very request asked for and the response must keep."""
 
     @property
     def elder(self) -> bool:
@@ -40,17 +40,18 @@ def preferences(request: Request) -> Preferences:
         chosen.append(("xl_lang", asked_lang))
     if asked_view in VIEWS:
         chosen.append(("xl_view", asked_view))
-    kept = {**request.cookies, **dict(chosen)}
-    lang = kept.get("xl_lang", "")
+    asked = dict(chosen)
+    lang = asked.get("xl_lang") or request.cookies.get(cookie(request, "xl_lang"), "")
     if lang not in i18n.LANGUAGES:
         lang = i18n.negotiate(request.headers.get("accept-language", ""))
-    view = kept.get("xl_view", "")
+    view = asked.get("xl_view") or request.cookies.get(cookie(request, "xl_view"), "")
     return Preferences(lang, view if view in VIEWS else "standard", tuple(chosen))
 
 
 def remember(request: Request, response: Response, wanted: Preferences) -> None:
-    for cookie, value in wanted.chosen:
-        response.set_cookie(cookie, value, max_age=YEAR, httponly=True, samesite="lax", secure=over_tls(request))
+    secure = over_tls(request)
+    for name, value in wanted.chosen:
+        response.set_cookie(cookie(request, name), value, max_age=YEAR, httponly=True, samesite="lax", secure=secure)
 
 
 def same_page(request: Request, **changed: str) -> str:

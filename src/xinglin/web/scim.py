@@ -19,7 +19,6 @@ from starlette.routing import BaseRoute, Route
 from xinglin.access.scim.shape import STAFF, USER
 from xinglin.access.scim.users import MOST, User, Users
 from xinglin.kernel.errors import Invalid, NotFound, Problem, Unauthenticated
-from xinglin.ui.templating import SECURITY_HEADERS
 from xinglin.web.guards import house
 
 BASE: Final = "/scim/v2"
@@ -63,8 +62,7 @@ def problem_answer(problem: Problem) -> Response:
 
 
 def _answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    sent = {**SECURITY_HEADERS, "cache-control": "no-store", **(headers or {})}
-    return Response(orjson.dumps(body), status, sent, media_type="application/scim+json")
+    return Response(orjson.dumps(body), status, headers or {}, media_type="application/scim+json")
 
 
 def _users(request: Request) -> Users:
@@ -156,7 +154,7 @@ async def _list(request: Request, users: Users) -> Response:
 async def _read(request: Request, users: Users) -> Response:
     found = await users.read(request.path_params["id"])
     if request.headers.get("if-none-match") == found.etag:
-        return Response(status_code=304, headers={**SECURITY_HEADERS, "etag": found.etag})
+        return Response(status_code=304, headers={"etag": found.etag})
     return _shown(request, found)
 
 
@@ -174,7 +172,7 @@ async def _patch(request: Request, users: Users) -> Response:
 
 async def _delete(request: Request, users: Users) -> Response:
     await users.delete(request.path_params["id"], _match(request))
-    return Response(status_code=204, headers=dict(SECURITY_HEADERS))
+    return Response(status_code=204)
 
 
 def _match(request: Request) -> str | None:
