@@ -127,6 +127,69 @@ def test_strict_refuses_what_the_model_has_not() -> None:
         assert caught.value.phase == "semantic"
 
 
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("name.first().defineVariable('n').given.select(%n.family & ' ' & $this)", ["Li Lei", "Li Wei"]),
+        ("name.select(defineVariable('n').family.select(%n.given.count()))", [2, 0]),
+        ("defineVariable('a', 1).select(%a) | defineVariable('a', 2).select(%a)", [1, 2]),
+        ("'x'.replace(defineVariable('p', 'x').select(%p), defineVariable('p', 'y').select(%p))", ["y"]),
+        ("defineVariable(defineVariable('p', 'q').select(%p), 3).select(%q)", [3]),
+        ("defineVariable('a', 1).active and %a = 1", "no variable %a"),
+        ("defineVariable('a').defineVariable('a')", "already a variable"),
+        ("defineVariable('resource')", "already a variable"),
+        ("defineVariable('sct')", "already a variable"),
+        ("coalesce({}, name.family.first(), 1 / 'x')", ["Li"]),
+        ("(1 | 2 | 3).repeatAll(iif($this < 2, $this + 1, {}))", [2]),
+        ("(1 | 2 | 4).sum() | (1 | 2 | 4).min() | (1 | 2 | 6).max()", [7, 1, 6]),
+        ("(1 'g' | 1 'kg').sum() = 1001 'g' and (1 | 2).avg() = 1.5 and {}.avg().empty()", [True]),
+        ("(1 'g' | 1 'm').max()", []),
+        ("name.family.sort($this desc)", ["Zhang", "Li"]),
+        ("name.family.sort($this asc)", ["Li", "Zhang"]),
+        (
+            "@2012-05-06T10:11:12.345+08:00.select(yearOf() | monthOf() | hourOf() | millisecondOf())",
+            [2012, 5, 10, 345],
+        ),
+        ("@2012-05-06T10:11+05:30.timezoneOffsetOf() = 5.5 and @2012.monthOf().empty()", [True]),
+        ("@2012-01-31.duration(@2012-03-01, 'month') | @2012-01-31.difference(@2012-03-01, 'months')", [1, 2]),
+        ("@2012-03-10T10:20:00.duration(@2013-03-10T09:20:00, 'years')", [0]),
+        ("@2012-02-01T00:00:00Z.difference(@2012-02-01T00:00:00+02:00, 'hour')", [-2]),
+        ("@2012.difference(@2013-05, 'month')", []),
+        ("5L.type().name | (1 + 5L).type().name | '7'.toLong().type().name", ["Long"]),
+        ("5L = 5 and 5L in (4 | 5) and 5L is Integer = false", [True]),
+        ("'ABC'.matches('^b', 'i') | 'a\nB'.matches('^b', 'im')", [False, True]),
+        ("(3 'm' - 3 'cm').toString()", ["297 'cm'"]),
+        ("getResourceKey() | generalPractitioner.getReferenceKey() ", ["Patient/p", "Practitioner/1"]),
+        ("generalPractitioner.getReferenceKey(Practitioner)", ["Practitioner/1"]),
+        ("generalPractitioner.getReferenceKey(Patient)", []),
+        ("name.checkModifiers('http://x').family", ["Li", "Zhang"]),
+    ],
+)
+def test_trial_use_beyond_the_normative_language(expression: str, expected: Any) -> None:
+    if isinstance(expected, str):
+        with pytest.raises(paths.PathError, match=expected):
+            paths.compile(expression)(PATIENT)
+    else:
+        assert paths.compile(expression)(PATIENT) == expected
+
+
+def test_codes_subsume_as_the_environment_says() -> None:
+    system = "http://x/cs"
+    narrow = {"resourceType": "Observation", "code": {"coding": [{"system": system, "code": "narrow"}]}}
+    told = {("wide", "narrow"): True, ("narrow", "wide"): False}
+    world = paths.Environment(
+        variables={"wide": {"system": system, "code": "wide"}},
+        subsumes=lambda wider, narrower: told.get((wider["code"], narrower["code"])),
+    )
+    assert paths.compile("%wide.subsumes(code)")(narrow, world) == [True]
+    assert paths.compile("code.subsumedBy(%wide)")(narrow, world) == [True]
+    assert paths.compile("code.subsumes(%wide)")(narrow, world) == [False]
+    assert paths.compile("code.subsumes(%wide)")(narrow, paths.Environment(variables=world.variables)) == []
+    assert paths.compile("code.coding.subsumedBy(code)")(narrow) == [True]
+    with pytest.raises(paths.PathError, match="Coding"):
+        paths.compile("status.subsumes(code)")({"status": "final", **narrow})
+
+
 MANY = {"resourceType": "Patient", "name": [{"given": ["a", "b"]} for _ in range(3_000)]}
 
 

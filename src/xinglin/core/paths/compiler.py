@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from . import model, numbers, references
 from .arithmetic import is_number
-from .environment import STANDARD
+from .environment import standing
 from .equality import distinct
 from .errors import PathError
 from .functions import FUNCTIONS, Function
@@ -30,18 +30,19 @@ from .syntax import (
     TypeTest,
     Union,
     Variable,
+    parts,
 )
 from .world import Frame, Run
 
 
 def compile_tree(tree: Tree, source: str, filters: bool) -> Run:
     """The closure of a tree. Raises PathError (semantic) for unknown functions, types and wrong counts of arguments."""
-    return _Compiler(source, filters).compile(tree)
+    return _Compiler(source, filters, _defines(tree)).compile(tree)
 
 
 class _Compiler:
-    def __init__(self, source: str, filters: bool) -> None:
-        self.source, self.filters = source, filters
+    def __init__(self, source: str, filters: bool, defines: bool) -> None:
+        self.source, self.filters, self.defines = source, filters, defines
 
     def compile(self, tree: Tree) -> Run:
         match tree:
@@ -60,16 +61,31 @@ class _Compiler:
             case Call():
                 return self.placed(self.call(tree), tree.position)
             case Index(inner, index):
-                return self.placed(_index(self.compile(inner), self.compile(index)), tree.position)
+                return self.placed(_index(self.compile(inner), self.scoped(index)), tree.position)
             case Sign(sign, operand):
                 run = self.compile(operand)
                 return self.placed(_negative(run) if sign == "-" else _positive(run), tree.position)
-            case Union(parts):
-                return _union([self.compile(part) for part in parts])
+            case Union(branches):
+                return _union([self.scoped(branch) for branch in branches])
             case TypeTest():
                 return self.placed(self.type_test(tree), tree.position)
             case Binary(operator, left, right):
-                return self.placed(_binary(operator, self.compile(left), self.compile(right)), tree.position)
+                return self.placed(_binary(operator, self.scoped(left), self.scoped(right)), tree.position)
+
+    def scoped(self, tree: Tree) -> Run:
+        """An operand or argument: what it defines by defineVariable() ends with it."""
+        run = self.compile(tree)
+        if not self.defines or not _defines(tree):
+            return run
+
+        def inside(frame: Frame) -> list[Item]:
+            before = frame.names
+            try:
+                return run(frame)
+            finally:
+                frame.names = before
+
+        return inside
 
     def placed(self, run: Run, position: int) -> Run:
         """`run`, whose errors know their place. The innermost place wins."""
@@ -103,14 +119,16 @@ class _Compiler:
         focus = self.compile(tree.source) if tree.source is not None else _this
         if function.name == "sort":
             return _called(function, focus, [self.sort_key(one) for one in tree.arguments])
-        return _called(function, focus, [self.compile(one) for one in tree.arguments])
+        if function.name == "getReferenceKey":
+            return _called(function, focus, [_constant([_type_text(one)]) for one in tree.arguments])
+        return _called(function, focus, [self.scoped(one) for one in tree.arguments])
 
     def sort_key(self, tree: Tree) -> Run:
         """A minus before a key of sort() asks for descending order."""
         if isinstance(tree, Sign) and tree.operator == "-":
-            run = self.compile(tree.operand)
+            run = self.scoped(tree.operand)
             return lambda frame: [True, *run(frame)]
-        run = self.compile(tree)
+        run = self.scoped(tree)
         return lambda frame: [False, *run(frame)]
 
     def type_test(self, tree: TypeTest) -> Run:
@@ -138,6 +156,17 @@ class _Compiler:
             return in_system and (name == "Any" or system_type(item) == name)
 
         return fits
+
+
+def _defines(tree: Tree) -> bool:
+    if isinstance(tree, Call) and tree.name == "defineVariable":
+        return True
+    return any(_defines(part) for part in parts(tree))
+
+
+def _type_text(tree: Tree) -> str:
+    """`Patient` or `FHIR.Patient` where a type is named as an argument; anything else is compared as its own text."""
+    return tree.name if isinstance(tree, Name | Member) else str(getattr(tree, "value", ""))
 
 
 # Terms -------------------------------------------------------------------------------------------------------------
@@ -184,6 +213,8 @@ def _counted(items: list[Item], frame: Frame) -> list[Item]:
 
 def _variable(name: str) -> Run:
     def variable(frame: Frame) -> list[Item]:
+        if frame.names is not None and name in frame.names:
+            return frame.names[name]
         world = frame.world
         environment = world.environment
         if name in environment.variables:
@@ -193,20 +224,12 @@ def _variable(name: str) -> Run:
             return [world.context]
         if name in ("resource", "rootResource"):
             return [world.context if environment.root is None else root_node(environment.root)]
-        standard = _standard(name)
+        standard = standing(name)
         if standard is None:
             raise PathError(f"there is no variable %{name}", remedy="Give it in the environment's variables.")
         return [standard]
 
     return variable
-
-
-def _standard(name: str) -> str | None:
-    if name.startswith("vs-"):
-        return f"http://hl7.org/fhir/ValueSet/{name[3:]}"
-    if name.startswith("ext-"):
-        return f"http://hl7.org/fhir/StructureDefinition/{name[4:]}"
-    return STANDARD.get(name)
 
 
 # Steps -------------------------------------------------------------------------------------------------------------

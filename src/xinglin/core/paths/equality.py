@@ -9,6 +9,7 @@ from typing import Any
 
 from . import model
 from .items import QUANTITIES, Item, Node, system
+from .numbers import Long
 from .quantities import Quantity
 from .temporal import Temporal
 
@@ -37,6 +38,8 @@ def key(item: Item, spend: Spend = _free) -> Any:
         return ("boolean", value)
     if kind is Temporal or kind is Quantity:
         return value.key()
+    if kind is Long:
+        return int(value)
     if kind is Node:
         return ("object", value.type, _object_key(value.value, value.type, spend))
     extra = item.extra if isinstance(item, Node) else None  # of a primitive without value: what speaks for it

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, TypeAlias
 
-from .numbers import exact
+from .numbers import Long, exact
 from .quantities import Quantity
 from .temporal import Temporal, parse_date, parse_date_time, parse_time
 
@@ -105,6 +105,8 @@ def system_type(value: Item) -> str:
     match value:
         case bool():
             return "Boolean"
+        case Long():
+            return "Long"
         case int():
             return "Integer"
         case Decimal():
@@ -121,7 +123,7 @@ def fhir_type(item: Item) -> str:
     if item.__class__ is Node:
         return str(item.type)
     name = system_type(item)
-    return name if name == "Quantity" else name[0].lower() + name[1:]
+    return "integer64" if name == "Long" else name if name == "Quantity" else name[0].lower() + name[1:]
 
 
 def to_json(item: Item) -> Json:
@@ -130,6 +132,8 @@ def to_json(item: Item) -> Json:
         return item.value
     if isinstance(item, Temporal):
         return str(item)
+    if isinstance(item, Long):
+        return int(item)
     if isinstance(item, Quantity):
         if item.calendar:
             return {"value": item.value, "unit": item.unit}

@@ -8,7 +8,9 @@ from functools import cache
 
 from xinglin.core.schema import definitions
 
-SYSTEM_TYPES = frozenset({"Any", "Boolean", "String", "Integer", "Decimal", "Date", "DateTime", "Time", "Quantity"})
+SYSTEM_TYPES = frozenset(
+    {"Any", "Boolean", "String", "Integer", "Long", "Decimal", "Date", "DateTime", "Time", "Quantity"}
+)
 
 TEXT_TYPES = frozenset(
     "string code id markdown uri url canonical oid uuid base64Binary xhtml".split()  # noqa: SIM905

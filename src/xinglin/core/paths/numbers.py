@@ -16,6 +16,13 @@ from typing import TypeAlias
 
 Number: TypeAlias = "int | Decimal"
 
+
+class Long(int):
+    """System's Long: a whole number written `5L`, or made by toLong()."""
+
+    __slots__ = ()
+
+
 CONTEXT = Context(prec=60, Emax=999, Emin=-999, rounding=ROUND_HALF_UP)
 """More than the 28 digits N1 asks for; the bounded exponent keeps a power from filling the memory."""
 
@@ -57,7 +64,7 @@ def multiply(left: Number, right: Number) -> Number | None:
 def _arithmetic(operator: str, left: Number, right: Number) -> Number | None:
     if isinstance(left, int) and isinstance(right, int):
         whole = left + right if operator == "+" else left - right if operator == "-" else left * right
-        return bounded(whole)
+        return _kept_long(bounded(whole), left, right)
     a, b = Decimal(left), Decimal(right)
     with localcontext(CONTEXT):
         try:
@@ -66,9 +73,16 @@ def _arithmetic(operator: str, left: Number, right: Number) -> Number | None:
             return None
 
 
+def _kept_long(value: int | None, *of: Number) -> int | None:
+    """A sum or product with a Long in it is a Long."""
+    return value if value is None or not any(isinstance(one, Long) for one in of) else Long(value)
+
+
 def negative(value: Number) -> Number:
     """With the other sign; zero has none."""
-    return -value if isinstance(value, int) else CONTEXT.minus(value)
+    if isinstance(value, int):
+        return Long(-value) if isinstance(value, Long) else -value
+    return CONTEXT.minus(value)
 
 
 def divide(left: Number, right: Number) -> Decimal | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from . import numbers
 from .errors import PathError, PathTooCostly
 from .lexer import Token, tokenize
 from .quantities import CALENDAR, Quantity
@@ -173,12 +174,20 @@ class _Reader:
             return TypeTest(name, focus, type_name, position)
         arguments: list[Tree] = []
         if not self.is_symbol(")"):
-            arguments.append(self.expression(0))
+            arguments.append(self.argument(name))
             while self.is_symbol(","):
                 self.advance()
-                arguments.append(self.expression(0))
+                arguments.append(self.argument(name))
         self.take(")")
         return Call(source, name, tuple(arguments), position)
+
+    def argument(self, function: str) -> Tree:
+        """An argument; a key of sort() may be followed by its direction."""
+        tree, token = self.expression(0), self.token
+        if function != "sort" or token.kind != "name" or token.text not in ("asc", "desc"):
+            return tree
+        self.advance()
+        return Sign("-", tree, token.position) if token.text == "desc" else tree
 
     def identifier(self, what: str) -> str:
         token = self.token
@@ -247,6 +256,8 @@ class _Reader:
 
     def _number(self, token: Token) -> Tree:
         self.advance()
+        if token.text.endswith("L"):
+            return Literal(numbers.Long(self._whole(token, token.text[:-1])), token.position)
         after = self.token
         if after.kind == "string":
             self.advance()
@@ -256,11 +267,14 @@ class _Reader:
             return Literal(Quantity(Decimal(token.text), CALENDAR[after.text], True), token.position)
         if "." in token.text:
             return Literal(Decimal(token.text), token.position)
-        if len(token.text) > 19:
+        return Literal(self._whole(token, token.text), token.position)
+
+    def _whole(self, token: Token, digits: str) -> int:
+        if len(digits) > 19:
             raise PathError(
                 "the whole number has more than 19 digits", source=self.source, position=token.position, phase="syntax"
             )
-        return Literal(int(token.text), token.position)
+        return int(digits)
 
     def _date(self, token: Token) -> Tree:
         return self._moment(token, parse_date(token.text))

@@ -108,7 +108,12 @@ def add(left: Quantity, right: Quantity, sign: int = 1) -> Quantity | None:
     a, b = left.canonical(), right.canonical()
     if a is None or b is None or a[1] != b[1] or a[1] == "calendar month":
         return None
-    return _made(numbers.add(a[0], sign * b[0]), a[1])
+    total = numbers.add(a[0], sign * b[0])
+    finer = left if _size(left) <= _size(right) else right
+    size = _size(finer) if finer.ucum is not None else Decimal(0)
+    if total is None or not size:
+        return _made(total, a[1])
+    return _made(numbers.divide(total, size), finer.unit, finer.calendar)
 
 
 def multiply(left: Quantity, right: Quantity) -> Quantity | None:
@@ -135,6 +140,12 @@ def _definite(value: Quantity) -> Quantity:
     if value.calendar and value.unit in ("year", "month"):
         return Quantity(value.value, "a" if value.unit == "year" else "mo")
     return Quantity(value.value, value.ucum or value.unit)
+
+
+def _size(value: Quantity) -> Decimal:
+    """One of the value's unit in base units; 0 of a unit with an offset, in which sums cannot be told (`Cel`)."""
+    one, zero = (ucum.canonical(Decimal(n), value.ucum or "") for n in (1, 0))
+    return one[0] if one and zero and not zero[0] else Decimal(0)
 
 
 def _step(value: Quantity, base: tuple[Decimal, str]) -> Decimal:

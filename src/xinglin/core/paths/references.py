@@ -63,3 +63,11 @@ def is_type(
             return model.is_kind_of(str(target.get("resourceType")), type_name)
     declared = reference.get("type")
     return isinstance(declared, str) and model.is_kind_of(declared.rpartition("/")[2], type_name)
+
+
+def key(reference: str) -> str | None:
+    """`Patient/1` of any literal reference to it, relative or absolute, with or without a version; else None."""
+    segments = reference.split("/_history/", 1)[0].split("/")
+    if len(segments) < 2 or not model.is_resource(segments[-2]) or not segments[-1] or "?" in reference:
+        return None
+    return f"{segments[-2]}/{segments[-1]}"

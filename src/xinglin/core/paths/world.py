@@ -50,15 +50,21 @@ class World:
 
 
 class Frame:
-    """The scope of a closure: `this` is the focus, `index` its place, `total` what aggregate() has gathered."""
+    """The scope of a closure: `this` is the focus, `index` its place, `total` what aggregate() has gathered.
 
-    __slots__ = ("index", "this", "total", "world")
+    `names` are the variables of defineVariable() that are in scope; None where there is none.
+    """
 
-    def __init__(self, this: list[Item], index: int, total: list[Item], world: World) -> None:
+    __slots__ = ("index", "names", "this", "total", "world")
+
+    def __init__(
+        self, this: list[Item], index: int, total: list[Item], world: World, names: dict[str, list[Item]] | None = None
+    ) -> None:
         self.this = this
         self.index = index
         self.total = total
         self.world = world
+        self.names = names
 
 
 Run: TypeAlias = Callable[[Frame], list[Item]]

@@ -1,6 +1,6 @@
 """The functions of the language by family; importing a family declares them."""
 
-from . import collections, conversion, fhir, maths, strings
+from . import aggregates, collections, conversion, fhir, maths, moments, strings
 from .registry import FUNCTIONS, Function
 
-__all__ = ["FUNCTIONS", "Function", "collections", "conversion", "fhir", "maths", "strings"]
+__all__ = ["FUNCTIONS", "Function", "aggregates", "collections", "conversion", "fhir", "maths", "moments", "strings"]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from functools import cmp_to_key
 
+from ..environment import is_given
 from ..equality import distinct, key
 from ..errors import PathError
 from ..items import Item, Node, system, to_json
 from ..operators import order, single, truth
 from ..world import Frame, Run
-from .registry import each, function, whole
+from .registry import each, function, text, whole
 
 # Existence ---------------------------------------------------------------------------------------------------------
 
@@ -143,11 +144,42 @@ def repeat(items: list[Item], arguments: list[Run], frame: Frame) -> list[Item]:
     return found
 
 
+@function("repeatAll", 1, gives="$1*", iterates=True)
+def repeat_all(items: list[Item], arguments: list[Run], frame: Frame) -> list[Item]:
+    """The same as repeat(), with every result kept, also where it was given before."""
+    found: list[Item] = []
+    while items:
+        items = select(items, arguments, frame)
+        found += items
+    return found
+
+
+@function("coalesce", 1, 99, gives="")
+def coalesce(items: list[Item], arguments: list[Run], frame: Frame) -> list[Item]:
+    """The first argument that is not empty; those after it are not evaluated."""
+    return next((found for argument in arguments if (found := argument(frame))), [])
+
+
+@function("defineVariable", 1, 2, gives="$*", iterates=True)
+def define_variable(items: list[Item], arguments: list[Run], frame: Frame) -> list[Item]:
+    """The items unchanged; %name is they, or the second argument, in the steps that follow."""
+    name = text("defineVariable", single(arguments[0](frame), "a name"))
+    known = frame.names or {}
+    if name in known or is_given(name, frame.world.environment):
+        raise PathError(f"there is already a variable %{name}", remedy="Choose another name.")
+    value = items
+    if len(arguments) > 1:
+        value = arguments[1](Frame(items, frame.index, frame.total, frame.world, frame.names))
+    frame.world.spend(1 + len(known))
+    frame.names = {**known, name: value}
+    return items
+
+
 @function("aggregate", 1, 2, gives="", iterates=True)
 def aggregate(items: list[Item], arguments: list[Run], frame: Frame) -> list[Item]:
     """The running $total after the last item; the second argument is where it starts."""
     world = frame.world
-    scope = Frame([], 0, arguments[1](frame) if len(arguments) > 1 else [], world)
+    scope = Frame([], 0, arguments[1](frame) if len(arguments) > 1 else [], world, frame.names)
     for index, item in enumerate(items):
         scope.this, scope.index = [item], index
         scope.total = arguments[0](scope)
@@ -195,7 +227,7 @@ def iif(items: list[Item], arguments: list[Run], frame: Frame) -> list[Item]:
     """The second argument where the first is true, else the third; only the one chosen is evaluated."""
     if len(items) > 1:
         raise PathError(f"iif takes one item, found {len(items)}")
-    scope = Frame(items, frame.index, frame.total, frame.world) if items else frame
+    scope = Frame(items, frame.index, frame.total, frame.world, frame.names) if items else frame
     criterion = [system(one) for one in arguments[0](scope)]
     if len(criterion) > 1 or (criterion and not isinstance(criterion[0], bool)):
         raise PathError("the first argument of iif is a truth value")

@@ -42,6 +42,12 @@ def to_integer(value: Item) -> int | None:
     return None
 
 
+def to_long(value: Item) -> numbers.Long | None:
+    """A Long from a whole number, text or a truth value."""
+    whole = to_integer(value)
+    return None if whole is None else numbers.Long(whole)
+
+
 def to_decimal(value: Item) -> Decimal | None:
     """A decimal from a whole number, text or a truth value."""
     if isinstance(value, bool | int | Decimal):
@@ -107,6 +113,7 @@ def _declare(name: str, convert: Callable[[Item], Item]) -> None:
 for _name, _convert in (
     ("Boolean", to_boolean),
     ("Integer", to_integer),
+    ("Long", to_long),
     ("Decimal", to_decimal),
     ("String", to_string),
     ("Date", to_date),

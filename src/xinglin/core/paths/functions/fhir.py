@@ -1,15 +1,16 @@
-"""Trees, types, the clock, and FHIR's own functions (R4, fhirpath.html#functions)."""
+"""Trees, types, and FHIR's own functions (R4, fhirpath.html#functions)."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from xinglin.core.schema.definitions import value_set_codes
 
-from .. import model, references, temporal
+from .. import model, references
 from ..errors import PathError
 from ..items import Item, Node, root_node, system, system_type
-from ..navigation import children, extensions
+from ..navigation import child, children, extensions
 from ..operators import single
-from ..temporal import Temporal
 from ..world import Frame, Run
 from ..xhtml import is_narrative
 from .registry import function, text
@@ -50,25 +51,6 @@ def _type_of(item: Item) -> dict[str, str]:
     if isinstance(item, Node):
         return {"namespace": "FHIR", "name": item.type}
     return {"namespace": "System", "name": system_type(item)}
-
-
-@function("now", gives="DateTime")
-def now(items: list[Item], arguments: list[Run], frame: Frame) -> list[Item]:
-    """The moment of the evaluation, with its zone."""
-    return [temporal.now(frame.world.now())]
-
-
-@function("today", gives="Date")
-def today(items: list[Item], arguments: list[Run], frame: Frame) -> list[Item]:
-    """The date of the evaluation."""
-    return [Temporal("date", temporal.now(frame.world.now()).parts[:3])]
-
-
-@function("timeOfDay", gives="Time")
-def time_of_day(items: list[Item], arguments: list[Run], frame: Frame) -> list[Item]:
-    """The time of the evaluation."""
-    moment = temporal.now(frame.world.now())
-    return [Temporal("time", moment.parts[3:], moment.fraction)]
 
 
 @function("extension", 1, gives="Extension*")
@@ -168,3 +150,67 @@ def html_checks(items: list[Item], arguments: list[Run], frame: Frame) -> list[I
 def html_checks_2(items: list[Item], arguments: list[Run], frame: Frame) -> list[Item]:
     """The same, as R5 names its second rule."""
     return html_checks(items, arguments, frame)
+
+
+@function("getResourceKey", gives="String*")
+def resource_key(items: list[Item], arguments: list[Run], frame: Frame) -> list[Item]:
+    """`Type/id` of a resource: what getReferenceKey() gives of a reference to it (SQL on FHIR v2)."""
+    found = [item.value for item in items if isinstance(item, Node) and isinstance(item.value, dict)]
+    named = [(one.get("resourceType"), one.get("id")) for one in found]
+    return [f"{kind}/{id}" for kind, id in named if isinstance(kind, str) and isinstance(id, str)]
+
+
+@function("getReferenceKey", 0, 1, gives="String*")
+def reference_key(items: list[Item], arguments: list[Run], frame: Frame) -> list[Item]:
+    """`Type/id` of a reference's target, if it is of the type named (SQL on FHIR v2)."""
+    wanted = arguments[0](frame)[0] if arguments else None
+    found = [item.value.get("reference") for item in items if isinstance(item, Node) and isinstance(item.value, dict)]
+    keys = [key for one in found if isinstance(one, str) and (key := references.key(one))]
+    return [key for key in keys if wanted is None or key.startswith(f"{wanted}/")]
+
+
+@function("subsumes", 1, gives="Boolean")
+def subsumes(items: list[Item], arguments: list[Run], frame: Frame) -> list[Item]:
+    """True where this Coding or CodeableConcept is the other or wider; empty where that cannot be told."""
+    return _wider(items, arguments[0](frame), frame)
+
+
+@function("subsumedBy", 1, gives="Boolean")
+def subsumed_by(items: list[Item], arguments: list[Run], frame: Frame) -> list[Item]:
+    """True where this Coding or CodeableConcept is the other or narrower; empty where that cannot be told."""
+    return _wider(arguments[0](frame), items, frame)
+
+
+def _wider(wide: list[Item], narrow: list[Item], frame: Frame) -> list[Item]:
+    if not wide or not narrow:
+        return []
+    frame.world.spend(10)
+    pairs = [(a, b) for a in _codings(wide) for b in _codings(narrow)]
+    if any(_code(a) == _code(b) for a, b in pairs):
+        return [True]
+    ask = frame.world.environment.subsumes
+    told = [ask(a, b) if ask else None for a, b in pairs]
+    return [True] if True in told else [] if None in told or not told else [False]
+
+
+def _codings(items: list[Item]) -> list[dict[str, Any]]:
+    item = items[0]
+    if len(items) > 1 or not isinstance(item, Node) or not isinstance(item.value, dict):
+        raise PathError("subsumption is asked of one Coding or CodeableConcept")
+    listed = item.value.get("coding", [item.value])
+    return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+
+
+def _code(coding: dict[str, Any]) -> tuple[Any, Any]:
+    return coding.get("system"), coding.get("code")
+
+
+@function("checkModifiers", 0, 99, gives="$*")
+def check_modifiers(items: list[Item], arguments: list[Run], frame: Frame) -> list[Item]:
+    """The items unchanged; an error where one has a modifier extension whose url is not among the arguments."""
+    known = {text("checkModifiers", single(argument(frame), "a url")) for argument in arguments}
+    for item in items:
+        for one in child([item], "modifierExtension"):
+            if not isinstance(one.value, dict) or one.value.get("url") not in known:
+                raise PathError("there is a modifier extension that the expression does not expect")
+    return items

@@ -104,7 +104,7 @@ def each(items: list[Item], run: Run, frame: Frame) -> list[list[Item]]:
     """`run` on every item as $this, with its $index."""
     world = frame.world
     world.spend(len(items))
-    scope = Frame([], 0, frame.total, world)
+    scope = Frame([], 0, frame.total, world, frame.names)
     results = []
     for index, item in enumerate(items):
         scope.this = [item]

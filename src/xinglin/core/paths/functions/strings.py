@@ -131,14 +131,22 @@ def join(items: list[Item], arguments: list[Run], frame: Frame) -> list[Item]:
 # Regular expressions -------------------------------------------------------------------------------------------------
 
 
+def _pattern(name: str, pattern: Item, flags: Item = "") -> Any:
+    """Flags: i for upper and lower case alike, m for ^ and $ at every line."""
+    wanted = text(name, flags)
+    if not set(wanted) <= {"i", "m"}:
+        raise PathError(f"{name} takes the flags i and m")
+    return _compiled(text(name, pattern), "".join(sorted(set(wanted))))
+
+
 @lru_cache(maxsize=100)
-def _pattern(pattern: str) -> Any:
+def _compiled(pattern: str, flags: str) -> Any:
     options = re2.Options()
     options.dot_nl = True
     options.log_errors = False
     options.max_mem = 2 << 20
     try:
-        return re2.compile(pattern, options)
+        return re2.compile(f"(?{flags})(?:{pattern})" if flags else pattern, options)
     except re2.error:
         raise PathError(
             "the regular expression cannot be used",
@@ -146,25 +154,25 @@ def _pattern(pattern: str) -> Any:
         ) from None
 
 
-@one("matches", 1, takes="String", gives="Boolean")
-def matches(world: World, value: str, pattern: Item) -> bool:
+@one("matches", 1, 2, takes="String", gives="Boolean")
+def matches(world: World, value: str, pattern: Item, flags: Item = "") -> bool:
     """True where the regular expression is found in the text."""
     world.spend(1 + len(value) // 100)
-    return _pattern(text("matches", pattern)).search(value) is not None
+    return _pattern("matches", pattern, flags).search(value) is not None
 
 
-@one("matchesFull", 1, takes="String", gives="Boolean")
-def matches_full(world: World, value: str, pattern: Item) -> bool:
+@one("matchesFull", 1, 2, takes="String", gives="Boolean")
+def matches_full(world: World, value: str, pattern: Item, flags: Item = "") -> bool:
     """True where the regular expression describes the whole text."""
     world.spend(1 + len(value) // 100)
-    return _pattern(text("matchesFull", pattern)).fullmatch(value) is not None
+    return _pattern("matchesFull", pattern, flags).fullmatch(value) is not None
 
 
 _GROUP = re.compile(r"\$(\d)|\$\{(\w+)\}|(\\)")
 
 
-@one("replaceMatches", 2, takes="String", gives="String")
-def replace_matches(world: World, value: str, pattern: Item, substitution: Item) -> str:
+@one("replaceMatches", 2, 3, takes="String", gives="String")
+def replace_matches(world: World, value: str, pattern: Item, substitution: Item, flags: Item = "") -> str:
     """Every match replaced; $1 and ${name} stand for groups. An empty pattern replaces nothing."""
     expression, new = text("replaceMatches", pattern), text("replaceMatches", substitution)
     if not expression:
@@ -174,7 +182,7 @@ def replace_matches(world: World, value: str, pattern: Item, substitution: Item)
         raise PathTooCostly(f"the replacement may grow beyond {MAX_TEXT} characters")
     template = _GROUP.sub(lambda m: rf"\g<{m[1]}>" if m[1] else rf"\g<{m[2]}>" if m[2] else r"\\", new)
     try:
-        return world.text(str(_pattern(expression).sub(template, value)))
+        return world.text(str(_pattern("replaceMatches", expression, flags).sub(template, value)))
     except (re2.error, IndexError, KeyError):
         raise PathError("the substitution names a group that the expression does not have") from None
 
@@ -184,11 +192,13 @@ def replace_matches(world: World, value: str, pattern: Item, substitution: Item)
 
 @one("encode", 1, takes="String", gives="String")
 def encode(world: World, value: str, form: Item) -> str | None:
-    """As hex, base64 or urlbase64."""
+    """As hex, base64 or urlbase64; as ascii, with ? for what it has not."""
     data = value.encode("utf-8", "surrogatepass")
     match text("encode", form):
         case "hex":
             return world.text(data.hex())
+        case "ascii":
+            return world.text("".join(char if char < "\x80" else "?" for char in value))
         case "base64":
             return world.text(base64.b64encode(data).decode())
         case "urlbase64":
