@@ -3,26 +3,54 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
 from xinglin.access.audit import AuditWriter
 from xinglin.access.parameters import refresh
+from xinglin.access.policy import visibility
+from xinglin.access.principal import Principal
 from xinglin.core.search.parameters import REGISTRY
 from xinglin.core.search.values import use_zone
+from xinglin.core.store import read as store
+from xinglin.core.store.rows import Stored
+from xinglin.core.store.visibility import UNRESTRICTED, Visibility
+from xinglin.kernel import clock
 from xinglin.kernel.config import Settings
 from xinglin.kernel.database import Database
 from xinglin.kernel.errors import Conflict
+from xinglin.kernel.together import Together
+
+Asker = tuple[Principal, bool]
+"""Who asks; and whether as the node itself, to which everything is visible."""
+
+
+def rules(asker: Asker, verb: str) -> Visibility:
+    """The asker's rules at this moment for one of SMART's verbs."""
+    principal, everything = asker
+    return UNRESTRICTED if everything else visibility(principal, clock.micros(clock.now()), verb)
 
 
 @dataclass(slots=True)
 class House:
-    """Database, audit writer and the node's signing key. Hand it to `Records` with a principal."""
+    """Database, audit writer and the node's signing key. Hand it to `Records` with a principal.
+
+    reads: newest versions by (type, id); those for which one asker waits at the same time share a statement.
+    """
 
     settings: Settings
     database: Database
     audit: AuditWriter
     signing_key: bytes
+    reads: Together[Asker, tuple[str, str], Stored | None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reads = Together(self._newest)
+
+    async def _newest(self, asker: Asker, references: Sequence[tuple[str, str]]) -> list[Stored | None]:
+        async with self.database.connection() as connection:
+            return await store.newest_of(connection, references, rules(asker, "r"))
 
     @classmethod
     async def open(cls, settings: Settings, database_url: str | None = None, *, pool_size: int = 12) -> House:
@@ -43,6 +71,7 @@ class House:
         return cls(settings, database, AuditWriter(database), key)
 
     async def close(self) -> None:
+        await self.reads.close()
         await self.audit.close()
         await self.database.close()
 

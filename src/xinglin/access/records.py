@@ -23,13 +23,13 @@ from xinglin.access import audit
 from xinglin.access.audit import ANYTHING, Access, AccessEntry, Wanted
 from xinglin.access.audit import search as log
 from xinglin.access.audit.lines import shown
-from xinglin.access.house import House
+from xinglin.access.house import House, rules
 from xinglin.access.parameters import stay_fresh
 from xinglin.access.persons import models
 from xinglin.access.persons.find import Match
 from xinglin.access.persons.find import find as find_people
 from xinglin.access.persons.match import Candidate, candidates, certain_of
-from xinglin.access.policy import institution_key, own_keys, visibility
+from xinglin.access.policy import institution_key, own_keys
 from xinglin.access.principal import Principal, Role
 from xinglin.access.projections import project
 from xinglin.access.scopes import opens_whole
@@ -45,7 +45,7 @@ from xinglin.core.store import read as store
 from xinglin.core.store.keys import TYPE_NUMBERS, key_of
 from xinglin.core.store.read import HistoryQuery
 from xinglin.core.store.rows import Change, Stored
-from xinglin.core.store.visibility import UNRESTRICTED, Visibility
+from xinglin.core.store.visibility import Visibility
 from xinglin.kernel import clock
 from xinglin.kernel.database import Connection
 from xinglin.kernel.errors import Conflict, Forbidden, Gone, Invalid, Issue, NotFound, Problem
@@ -94,7 +94,7 @@ class Records:
 
     def _may(self, verb: str) -> Visibility:
         """The rules for one of SMART's verbs: a token may be let to read and not to search."""
-        return UNRESTRICTED if self._everything else visibility(self.principal, clock.micros(clock.now()), verb)
+        return rules((self.principal, self._everything), verb)
 
     # reading ----------------------------------------------------------------------------------------------------
 
@@ -104,8 +104,7 @@ class Records:
             return await self._read_log(id)
         _check_type(type)
         async with self._audited("read", f"{type}/{id}") as touched:
-            async with self.house.database.connection() as connection:
-                found = await store.newest(connection, type, id, self.visible)
+            found = await self.house.reads.ask((self.principal, self._everything), (type, id))
             if found is None:
                 raise _missing(type, id)
             if found.deleted:

@@ -13,13 +13,12 @@ from __future__ import annotations
 from xinglin.access.audit.events import audit_event
 from xinglin.access.audit.lines import ACTIONS, FAILED, REFUSED, SUCCESS, Access, record
 from xinglin.access.audit.reading import ANYTHING, AccessEntry, Wanted, entries
-from xinglin.access.audit.writer import GROUP, AuditUnavailable, AuditWriter
+from xinglin.access.audit.writer import AuditUnavailable, AuditWriter
 
 __all__ = [
     "ACTIONS",
     "ANYTHING",
     "FAILED",
-    "GROUP",
     "REFUSED",
     "SUCCESS",
     "Access",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,9 +24,25 @@ async def newest(connection: Connection, type: str, id: str, visible: Visibility
     arguments = Arguments(key_of(type, id))
     rule = visible.predicate("r", arguments.bind)
     sql = f"SELECT {VERSION_COLUMNS} FROM resource r WHERE key = $1 AND {rule}"  # noqa: S608
-    row = await connection.fetchrow(sql, *arguments.values)
+    return _named(await connection.fetchrow(sql, *arguments.values), type, id)
+
+
+async def newest_of(
+    connection: Connection, references: Sequence[tuple[str, str]], visible: Visibility
+) -> list[Stored | None]:
+    """`newest` of several, each a (type, id), by one statement."""
+    keys = [key_of(type, id) for type, id in references]
+    arguments = Arguments(keys)
+    rule = visible.predicate("r", arguments.bind)
+    sql = f"SELECT {VERSION_COLUMNS} FROM resource r WHERE key = ANY($1::bigint[]) AND {rule}"  # noqa: S608
+    rows = {row[8]: row for row in await connection.fetch(sql, *arguments.values)}
+    return [_named(rows.get(key), type, id) for key, (type, id) in zip(keys, references, strict=True)]
+
+
+def _named(row: Any, type: str, id: str) -> Stored | None:
+    """The version, unless it is of another resource that has the same key."""
     found = None if row is None else stored_of(row)
-    return found if found and found.reference == f"{type}/{id}" else None
+    return found if found and found.type == type and found.id == id else None
 
 
 async def version(connection: Connection, type: str, id: str, number: int, visible: Visibility) -> Stored | None:
