@@ -1,17 +1,20 @@
 """What a piece of the record is, for consent: one category, and the sensitive labels it bears, as bits of an integer.
 
-Low 16 bits: exactly one category. High 16 bits: labels (HIV, mental health ...). The tables are data/categories.json.
+Low 16 bits: exactly one category. High 16 bits: labels (HIV, mental health ...). The tables are data/categories.json;
+which codes bring a label is said by ValueSets (sensitive.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any, Final
 
 import orjson
+
+from xinglin.access.sensitive import Sets, read
 
 LABEL_SHIFT: Final = 16
 CATEGORY_MASK: Final = (1 << LABEL_SHIFT) - 1
@@ -78,10 +81,35 @@ def _label_of_security() -> dict[str, int]:
     return {code: label.bit for label, row in pairs for code in row["security"]}
 
 
-@cache
-def _label_of_icd10() -> tuple[tuple[str, int], ...]:
-    pairs = zip(labels(), _data()["labels"], strict=True)
-    return tuple((prefix, label.bit) for label, row in pairs for prefix in row["icd10"])
+_sets: Sets | None = None
+
+
+def use_sensitive(folder: str) -> None:
+    """Label by the installation's own ValueSets ("": those shipped). Raises Invalid where they cannot be used."""
+    global _sets
+    _sets = read(folder, (row["value_set"] for row in _data()["labels"]))
+    _label_bits.cache_clear()
+
+
+def labelled_by() -> str:
+    """What records are labelled by now, to compare with what they were labelled by."""
+    return _in_force().fingerprint
+
+
+def _in_force() -> Sets:
+    if _sets is None:
+        use_sensitive("")
+    assert _sets is not None
+    return _sets
+
+
+@lru_cache(maxsize=1 << 16)
+def _label_bits(system: str, code: str) -> int:
+    """Bits of the labels whose ValueSets hold a code."""
+    holds, bits = _in_force().holds, 0
+    for label, row in zip(labels(), _data()["labels"], strict=True):
+        bits |= label.bit if holds[row["value_set"]](system, code) else 0
+    return bits
 
 
 def types_of(category_bits: int) -> frozenset[str]:
@@ -109,7 +137,7 @@ def classify(resource: dict[str, Any]) -> int:
     bit = _bit_of_type().get(kind, _bits()["other"])
     if kind in ("Observation", "DiagnosticReport"):
         bit = _observation_bit(resource, bit)
-    return bit | _security_bits(resource) | _diagnosis_bits(resource, kind)
+    return bit | _security_bits(resource) | _coded_bits(resource)
 
 
 def _is_oversight(resource: dict[str, Any]) -> bool:
@@ -137,24 +165,31 @@ def _security_bits(resource: dict[str, Any]) -> int:
     return bits
 
 
-def _diagnosis_bits(resource: dict[str, Any], kind: str) -> int:
-    if kind not in ("Condition", "Encounter", "MedicationRequest", "ServiceRequest", "Procedure"):
-        return 0
-    code = resource.get("code")
-    concepts = [code] if isinstance(code, dict) else []
+def _coded_bits(node: dict[str, Any]) -> int:
+    """Labels of the codes in a resource, or in a part of one."""
+    bits, elements = 0, _elements()
+    for name, value in node.items():
+        if name in elements and isinstance(value, dict | list):
+            for concept in value if isinstance(value, list) else (value,):
+                if isinstance(concept, dict):
+                    bits |= _concept_bits(concept) if "coding" in concept else _coded_bits(concept)
+    return bits
+
+
+def _concept_bits(concept: dict[str, Any]) -> int:
     bits = 0
-    for coding in _codings([*concepts, *resource.get("reasonCode", ())]):
-        if coding.get("system") in _data()["icd10_systems"]:
-            bits |= _icd10_bits(coding.get("code", ""))
+    for coding in concept["coding"]:
+        bits |= _label_bits(coding.get("system", ""), coding.get("code", ""))
     return bits
 
 
 @cache
-def _icd10_bits(code: str) -> int:
-    matching = [(len(prefix), bit) for prefix, bit in _label_of_icd10() if code.startswith(prefix)]
-    return max(matching)[1] if matching else 0
+def _elements() -> frozenset[str]:
+    """Elements that are a CodeableConcept, or a part with such elements."""
+    return frozenset(_data()["coded"] + _data()["nested"])
 
 
-def _codings(concepts: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _codings(concepts: Iterable[Any]) -> Iterator[dict[str, Any]]:
     for concept in concepts:
-        yield from concept.get("coding", ())
+        if isinstance(concept, dict):
+            yield from concept.get("coding", ())

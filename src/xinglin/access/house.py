@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
 from xinglin.access.audit import AuditWriter
+from xinglin.access.categories import use_sensitive
 from xinglin.access.parameters import refresh
 from xinglin.access.policy import visibility
 from xinglin.access.principal import Principal
@@ -55,6 +56,7 @@ class House:
     @classmethod
     async def open(cls, settings: Settings, database_url: str | None = None, *, pool_size: int = 12) -> House:
         """Connect to a migrated database."""
+        use_sensitive(settings.sensitive)
         database = await Database.open(
             database_url or settings.database_url, size=pool_size, statement_seconds=settings.statement_seconds
         )

@@ -100,13 +100,15 @@ async def tidy(house: Any) -> None:
 
 
 async def _link(house: Any) -> None:
+    from xinglin.access.labelling import complete_labels
     from xinglin.access.persons import catch_up
     from xinglin.access.persons.linking import complete_index
 
-    indexed = False
+    indexed = labelled = False
     while True:
         try:
             indexed = indexed or await complete_index(house)
+            labelled = labelled or await complete_labels(house) >= 0
             done = await catch_up(house)
         except AWAY as error:
             log.warning("background work failed, trying again: %s", error)

@@ -42,6 +42,7 @@ class Settings:
     fetch_loopback: "yes" lets keys of apps be fetched from this machine, also by http.
     audit_key: path of an Ed25519 private key (PEM) that signs the access log's heads; empty: one kept in the database.
     audit_head_seconds: a head of the access log is signed this often, while there are new lines.
+    sensitive: folder of ValueSets that say what is sensitive, in place of those shipped or beside them.
     """
 
     database_url: str = ""
@@ -66,6 +67,7 @@ class Settings:
     fetch_loopback: str = "no"
     audit_key: str = ""
     audit_head_seconds: int = 60
+    sensitive: str = ""
 
     @property
     def public_base(self) -> str:
