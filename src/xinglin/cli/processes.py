@@ -62,13 +62,24 @@ def background() -> None:
 
 async def _rounds(settings: Settings) -> None:
     from xinglin.access import parameters
-    from xinglin.access.records import House
     from xinglin.exchange.bulk import background as bulk
 
-    house = await House.open(settings)
+    house = await _opened(settings)
     handlers = {**parameters.handlers(house.database), **bulk.handlers(house)}
     working = (jobs.work_on(house.database, handlers, partial(bulk.sweep, house)) for _ in range(JOBS_AT_ONCE))
     await asyncio.gather(_link(house), sequence(house), tidy(house), *working)
+
+
+async def _opened(settings: Settings) -> Any:
+    """The house, as soon as the database answers: a start may fall into its absence."""
+    from xinglin.access.records import House
+
+    while True:
+        try:
+            return await House.open(settings)
+        except AWAY as error:
+            log.warning("the background work waits: %s", error)
+            await asyncio.sleep(BETWEEN_ROUNDS)
 
 
 async def sequence(house: Any) -> None:

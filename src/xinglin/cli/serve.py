@@ -105,7 +105,12 @@ def run(settings: Settings, when_ready: Callable[[], None]) -> None:
     multiprocessing.set_start_method("spawn", force=True)  # forked workers would hold the database folder's lock
     server = _server(settings)
     stopped = threading.Event()
-    follower = threading.Thread(target=_when_ready, args=(settings, when_ready, stopped))
+
+    def ready() -> None:
+        server.served.set()
+        when_ready()
+
+    follower = threading.Thread(target=_when_ready, args=(settings, ready, stopped))
     follower.start()
     try:
         with _woken_by_signals(server):
@@ -143,11 +148,12 @@ def _woken_by_signals(server: Any) -> Iterator[None]:
 
 
 def _server(settings: Settings) -> Any:
-    from granian import Granian
     from granian.constants import Interfaces
 
+    from xinglin.cli.enduring import Enduring
+
     logging.getLogger("_granian").setLevel(logging.WARNING)
-    server = Granian(
+    server = Enduring(
         "xinglin.cli.processes:application",
         factory=True,
         interface=Interfaces.ASGI,
