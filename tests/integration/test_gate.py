@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from xinglin.access import sharing
+from xinglin.access.categories import use_sensitive
 from xinglin.access.house import House
+from xinglin.access.labelling import complete_labels
 from xinglin.access.principal import NODE, Principal, Purpose, Role
 from xinglin.access.records import Records, Write
-from xinglin.core.schema.decode import parse
+from xinglin.core.schema.decode import encode, parse
 from xinglin.core.store.keys import key_of
 from xinglin.kernel import clock
 from xinglin.kernel.errors import Conflict, Forbidden, Gone, Invalid, NotFound, PreconditionFailed, Unprocessable
@@ -117,6 +120,30 @@ async def test_a_sensitive_label_needs_a_consent_that_names_it(county: House) ->
         Records(county, ANNA), custodian="B", grantee="A", category_codes=["laboratory"], label_codes=["HIV"]
     )
     assert await ids(county, DOCTOR_A, "") == {"oa1", "oa2", "ob1", "hiv"}
+
+
+async def test_what_is_stored_is_labelled_anew_when_other_value_sets_say_what_is_sensitive(
+    county: House, tmp_path: Path
+) -> None:
+    await sharing.permit(
+        Records(county, ANNA), custodian="B", grantee="A", category_codes=["laboratory"], label_codes=[]
+    )
+    assert await complete_labels(county) == 0
+    await put(county, "B", observation("ob1", "b1", status="amended"))
+    assert await ids(county, DOCTOR_A, "") == {"oa1", "oa2", "ob1"}
+    url = "https://xinglin.example/fhir/ValueSet/sensitive-hiv"
+    ours = [{"valueSet": [f"{url}|1"]}, {"system": "http://loinc.org", "concept": [{"code": "4548-4"}]}]
+    body = {"resourceType": "ValueSet", "url": url, "compose": {"include": ours}}
+    (tmp_path / "ours.json").write_bytes(encode(body))
+    try:
+        use_sensitive(str(tmp_path))
+        assert await complete_labels(county) == 4  # three results as they are, and one as it was
+        assert await complete_labels(county) == 0
+        assert await ids(county, DOCTOR_A, "") == {"oa1", "oa2"}
+    finally:
+        use_sensitive("")
+    assert await complete_labels(county) == 4
+    assert await ids(county, DOCTOR_A, "") == {"oa1", "oa2", "ob1"}
 
 
 async def test_a_consent_ends_with_its_last_day(county: House) -> None:
