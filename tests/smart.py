@@ -125,6 +125,9 @@ class App:
         sent["scope"] = [one for one in offered if scopes is None or one in scopes]
         if about:
             sent["patient"] = about[1]
+        post = re.search(r'name="post" value="([^"]+)"', shown.text)
+        if post:
+            sent["post"] = post[1]
         done = await self.clinic.http.post(f"{BASE}{path}", data=sent, headers={"cookie": self.clinic.cookies[login]})
         assert done.status_code == 303, done.text[-500:]
         address = urlsplit(done.headers["location"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from xinglin.access import audit, scopes
@@ -13,13 +13,13 @@ from xinglin.access.audit import Access
 from xinglin.access.identity.sessions import hashed
 from xinglin.access.identity.tokens import forget_remembered
 from xinglin.access.oauth.asking import Pending
+from xinglin.access.oauth.lifetimes import lasts
 from xinglin.access.principal import Principal, Role
 from xinglin.core.store.keys import key_of
 from xinglin.kernel import clock
 from xinglin.kernel.database import Connection
 from xinglin.kernel.errors import Forbidden, NotFound
 
-CODE_LASTS: Final = timedelta(seconds=60)
 LAUNCHED: Final = ("launch", "launch/patient", "launch/encounter")
 KEEPING: Final = ("offline_access", "online_access")
 
@@ -90,7 +90,7 @@ async def allow(
         "INSERT INTO oauth_code (hash, grant_id, client, redirect_uri, challenge, nonce, expires)"
         " VALUES ($1, $2, $3, $4, $5, $6, $7)",
         *(hashed(code), grant, pending.client.id, pending.asked.redirect_uri),
-        *(pending.asked.challenge, pending.asked.nonce, now + CODE_LASTS),
+        *(pending.asked.challenge, pending.asked.nonce, now + lasts("code")),
     )
     await note(connection, principal, "app-allowed", pending.client.id, " ".join(kept), about)
     return code

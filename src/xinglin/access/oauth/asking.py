@@ -11,7 +11,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -20,14 +20,15 @@ from xinglin.access.identity.sessions import hashed
 from xinglin.access.oauth import clients
 from xinglin.access.oauth.clients import Client
 from xinglin.access.oauth.errors import OAuthError
+from xinglin.access.oauth.lifetimes import lasts
 from xinglin.kernel import clock
 from xinglin.kernel.database import Connection
 from xinglin.kernel.errors import Invalid, NotFound
 
-ANSWER_WITHIN: Final = timedelta(minutes=10)
 _CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")  # SHA-256 in base64url
 _SHOWN: Final = re.compile(r"[\x20-\x7e]{1,1000}")
 MOST_ASKED: Final = 200
+PROMPTS: Final = frozenset({"none", "login", "consent", "select_account"})  # OpenID Connect Core 3.1.2.1
 
 
 class Unanswerable(Invalid):
@@ -50,7 +51,8 @@ class Redirected(OAuthError):
 class Asked:
     """An authorization request that is in order. `scopes`: what the client may have of what it asked for.
 
-    launch: the launch's handle, still to be looked up. prompt: OIDC's, "" where none is given.
+    launch: the launch's handle, still to be looked up. max_age: seconds that the person's sign-in may have lain back
+    when the app asked, 0 where it wants a new one (prompt=login), None where it does not care.
     """
 
     redirect_uri: str
@@ -59,6 +61,11 @@ class Asked:
     challenge: str
     nonce: str | None = None
     launch: str | None = None
+    max_age: int | None = None
+
+    def satisfied_by(self, proven: datetime, asked: datetime) -> bool:
+        """Whether a proof of that moment is new enough for a request of that moment."""
+        return self.max_age is None or proven >= asked - timedelta(seconds=self.max_age)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +77,14 @@ class Pending:
     login: str | None
     patient: str | None
     encounter: str | None
+    at: datetime
 
 
-def read(client: Client, given: Sequence[tuple[str, str]], audience: str) -> Asked:
-    """The request that parameters say. `audience` is our FHIR base. Raises Unanswerable or Redirected."""
+def read(client: Client, given: Sequence[tuple[str, str]], audience: str, *, proven: datetime | None = None) -> Asked:
+    """The request that parameters say. Raises Unanswerable or Redirected.
+
+    audience: our FHIR base. proven: when whoever is signed in at this browser last proved who they are.
+    """
     redirect_uri = _one(given, "redirect_uri")
     if redirect_uri is None or redirect_uri not in client.redirect_uris:
         raise Unanswerable("The app asks for an answer at an address that is not registered for it.")
@@ -91,11 +102,27 @@ def read(client: Client, given: Sequence[tuple[str, str]], audience: str) -> Ask
             raise refuse(error, f"{name} is not understood.")
     _check_form(values, audience, refuse)
     scopes = _scopes(client, values, refuse)
-    if values.get("prompt") == "none":
-        raise refuse("interaction_required", "The person is always asked.")
-    return Asked(
-        redirect_uri, scopes, values["state"], values["code_challenge"], values.get("nonce"), values.get("launch")
+    asked = Asked(
+        *(redirect_uri, scopes, values["state"], values["code_challenge"], values.get("nonce"), values.get("launch")),
+        max_age=_max_age(values, refuse),
     )
+    if values.get("prompt") == "none":
+        if proven is None or not asked.satisfied_by(proven, clock.now()):
+            raise refuse("login_required", "The person would have to sign in.")
+        raise refuse("consent_required", "The person is always asked.")
+    return asked
+
+
+def _max_age(values: dict[str, str], refuse: Any) -> int | None:
+    """Of prompt and max_age (OpenID Connect Core 3.1.2.1)."""
+    prompts, age = set(values.get("prompt", "").split()), values.get("max_age")
+    if not prompts <= PROMPTS or ("none" in prompts and len(prompts) > 1):
+        raise refuse("invalid_request", f"prompt is of {', '.join(sorted(PROMPTS))}; none stands alone.")
+    if age is not None and not re.fullmatch("[0-9]{1,9}", age):
+        raise refuse("invalid_request", "max_age is a number of seconds.")
+    if {"login", "select_account"} & prompts:
+        return 0
+    return None if age is None else int(age)
 
 
 def _one(given: Sequence[tuple[str, str]], name: str) -> str | None:
@@ -155,27 +182,34 @@ async def keep(connection: Connection, client: Client, asked: Asked, launch: Any
     """The handle of a request; only whoever has it can open the page. `launch`: what the launch was bound to."""
     handle, now = secrets.token_urlsafe(24), clock.now()
     await connection.execute("DELETE FROM oauth_request WHERE expires <= $1", now)
-    said = {name: getattr(asked, name) for name in ("redirect_uri", "scopes", "state", "challenge", "nonce")}
+    said = {name: getattr(asked, name) for name in ("redirect_uri", "scopes", "state", "challenge", "nonce", "max_age")}
     await connection.execute(
         "INSERT INTO oauth_request (hash, client, asked, login, patient, encounter, expires)"
         " VALUES ($1, $2, $3, $4, $5, $6, $7)",
         *(hashed(handle), client.id, json.dumps(said)),
         *((launch.login, launch.patient, launch.encounter) if launch else (None, None, None)),
-        now + ANSWER_WITHIN,
+        now + lasts("answer"),
     )
     return handle
 
 
+_KEPT: Final = "client, asked, login, patient, encounter, expires"
+
+
 async def look(connection: Connection, handle: str, *, take: bool = False) -> Pending:
     """The request of a handle; `take` uses it up, so that of two answers one counts. Raises Unanswerable."""
-    verb = "DELETE FROM oauth_request" if take else "SELECT client, asked, login, patient, encounter FROM oauth_request"
-    tail = " RETURNING client, asked, login, patient, encounter" if take else ""
+    verb = "DELETE FROM oauth_request" if take else f"SELECT {_KEPT} FROM oauth_request"  # noqa: S608
+    tail = f" RETURNING {_KEPT}" if take else ""
     row = await connection.fetchrow(f"{verb} WHERE hash = $1 AND expires > $2{tail}", hashed(handle), clock.now())
     if row is None:
         raise Unanswerable("This request is over, or was answered.")
     said = json.loads(row["asked"])
-    asked = Asked(said["redirect_uri"], tuple(said["scopes"]), said["state"], said["challenge"], said["nonce"])
+    asked = Asked(
+        *(said["redirect_uri"], tuple(said["scopes"]), said["state"], said["challenge"], said["nonce"]),
+        max_age=said.get("max_age"),
+    )
     client = await clients.get(connection, row["client"])
     if client.state != clients.ACTIVE:
         raise Unanswerable("The app is not approved here.")
-    return Pending(client, asked, row["login"], row["patient"], row["encounter"])
+    at = row["expires"] - lasts("answer")
+    return Pending(client, asked, row["login"], row["patient"], row["encounter"], at)

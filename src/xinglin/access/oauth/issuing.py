@@ -13,7 +13,7 @@ import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final
 
@@ -26,13 +26,13 @@ from xinglin.access.identity.tokens import forget_remembered
 from xinglin.access.oauth import bearing, keys
 from xinglin.access.oauth.clients import Client
 from xinglin.access.oauth.errors import OAuthError, invalid_grant, invalid_scope
+from xinglin.access.oauth.lifetimes import lasts
 from xinglin.access.principal import Principal, Purpose, Role
 from xinglin.kernel import clock
 from xinglin.kernel.database import Connection
 
-ACCESS: Final = timedelta(hours=1)
-PROGRAM: Final = timedelta(minutes=5)
-REFRESH: Final = timedelta(days=90)  # without use
+ACCESS: Final = lasts("access")
+PROGRAM: Final = lasts("program")
 REFRESH_PREFIX: Final = "xlr_"
 _VERIFIER: Final = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636 section 4.1
 
@@ -53,9 +53,10 @@ class Grant:
     encounter: str | None
     proven: Any
     ended: Any
+    created: datetime
 
 
-_GRANT: Final = "g.id, g.client, g.login, g.session, g.scopes, g.patient, g.encounter, g.proven, g.ended"
+_GRANT: Final = "g.id, g.client, g.login, g.session, g.scopes, g.patient, g.encounter, g.proven, g.ended, g.created"
 
 
 async def exchange(house: House, client: Client, code: str, redirect_uri: str, verifier: str) -> Answer:
@@ -194,8 +195,10 @@ async def _misused(connection: Connection, grant: Grant, why: str, text: str) ->
 async def _answer(
     connection: Connection, house: House, grant: Grant, chosen: Sequence[str], *, nonce: str | None = None
 ) -> Answer | OAuthError:
-    """Tokens for a grant that stands: its account active, its session not over."""
-    person = await standing(connection, f"{grant.login}{bearing.MARK}{grant.id}") if grant.ended is None else None
+    """Tokens for a grant that stands: its account active, its session not over, its last day not past."""
+    left = grant.created + lasts("refresh_at_most") - clock.now()
+    stands = grant.ended is None and left > timedelta(0)
+    person = await standing(connection, f"{grant.login}{bearing.MARK}{grant.id}") if stands else None
     if person is None:
         return invalid_grant("What was allowed is over.")
     access = await _store(connection, grant.id, "access", chosen, ACCESS, bearing.PREFIX)
@@ -206,7 +209,8 @@ async def _answer(
         "scope": " ".join(chosen),
     }
     if {"offline_access", "online_access"} & set(grant.scopes):
-        answer["refresh_token"] = await _store(connection, grant.id, "refresh", grant.scopes, REFRESH, REFRESH_PREFIX)
+        until = min(left, lasts("refresh"))
+        answer["refresh_token"] = await _store(connection, grant.id, "refresh", grant.scopes, until, REFRESH_PREFIX)
     answer |= _context(house, grant)
     if "openid" in chosen:
         answer["id_token"] = await keys.id_token(connection, house, _claims(house, grant, chosen, person, nonce))

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Final
 from urllib.parse import urlencode
 
 from xinglin.access.identity.sessions import hashed
 from xinglin.access.oauth.clients import Client
+from xinglin.access.oauth.lifetimes import lasts
 from xinglin.kernel import clock
 from xinglin.kernel.database import Connection
-
-LASTS: Final = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +29,7 @@ async def begin(connection: Connection, client: Client, launch: Launch, audience
     await connection.execute("DELETE FROM oauth_launch WHERE expires <= $1", now)
     await connection.execute(
         "INSERT INTO oauth_launch (hash, client, login, patient, encounter, expires) VALUES ($1, $2, $3, $4, $5, $6)",
-        *(hashed(handle), client.id, launch.login, launch.patient, launch.encounter, now + LASTS),
+        *(hashed(handle), client.id, launch.login, launch.patient, launch.encounter, now + lasts("launch")),
     )
     told = urlencode({"iss": audience, "launch": handle})
     return f"{client.launch_uri}{'&' if '?' in client.launch_uri else '?'}{told}"

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -26,8 +27,10 @@ from xinglin.ui.csrf import check_csrf
 from xinglin.ui.formats import person_name
 from xinglin.ui.i18n import N_
 from xinglin.ui.templating import SECURITY_HEADERS
+from xinglin.web.acting.posts import words
 from xinglin.web.guards import house, institutions, page, principal, records, see_other, signed_in
-from xinglin.web.oauth.words import of_whom, sentence
+from xinglin.web.oauth.words import lasting, of_whom, sentence
+from xinglin.web.shells import home_of
 from xinglin.web.workspace.find import MOST, columns, people_found
 
 PAGE: Final = "web/oauth/templates/consent.html"
@@ -53,7 +56,8 @@ async def authorize(request: Request) -> Response:
     async with found.database.transaction() as connection:
         client = await asking.client_of(connection, given)
         try:
-            asked = asking.read(client, given, f"{settings.public_base}/fhir")
+            proven = await _proven(request, connection)
+            asked = asking.read(client, given, f"{settings.public_base}/fhir", proven=proven)
             launch = await launching.take(connection, client, asked.launch) if asked.launch else None
             if asked.launch and launch is None:
                 raise Redirected("invalid_request", "The launch is over.", asked.redirect_uri, asked.state)
@@ -63,6 +67,13 @@ async def authorize(request: Request) -> Response:
             )
         handle = await asking.keep(connection, client, asked, launch)
     return see_other(f"/oauth/consent/{handle}")
+
+
+async def _proven(request: Request, connection: Any) -> datetime | None:
+    """When whoever is signed in at this browser last proved who they are; None where nobody is."""
+    session = request.state.session
+    found = await sessions.proven(connection, session.id) if session is not None else None
+    return found[0] if found else None
 
 
 async def _given(request: Request) -> list[tuple[str, str]]:
@@ -90,7 +101,11 @@ async def consent_page(request: Request) -> Response:
     handle = str(request.path_params["handle"])
     async with house(request).database.connection() as connection:
         pending = await asking.look(connection, handle)
+        proven = await _proven(request, connection)
     _check_owner(pending, request)
+    if proven is None or not pending.asked.satisfied_by(proven, pending.at):
+        confirm = f"{home_of(principal(request).role)}/security/confirm"
+        return see_other(f"{confirm}?{urlencode({'next': request.url.path})}")
     if request.method == "POST":
         return await _answered(request, handle)
     offered = allowing.offered(pending, principal(request))
@@ -124,10 +139,19 @@ def _asked(request: Request, pending: Pending, handle: str, offered: list[str], 
         offered=chosen,
         patient=patient,
         patient_name=person_name(patient.get("name", ())) if patient else "",
+        post=_post(request),
+        elsewhere=f"/desk/acting?{urlencode({'next': f'/oauth/consent/{handle}'})}",
+        lasting=lasting(chosen),
         own=principal(request).role is Role.PATIENT and principal(request).on_behalf is None,
         change=_change(request, pending, handle, patient),
     )
     return _letting_go(response, pending.asked.redirect_uri)
+
+
+def _post(request: Request) -> tuple[str, str, bool] | None:
+    """Id and words of the post that the app will act in, as its person does now, and whether there are others."""
+    found = request.state.acting.standing
+    return (found.post.id, words(request, found.post), len(found.posts) > 1) if found.post else None
 
 
 def _institution(request: Request, pending: Pending) -> str:
@@ -231,7 +255,10 @@ async def _answered(request: Request, handle: str) -> Response:
         check_csrf(request, sent)
         chosen = [str(one) for one in sent.getlist("scope")]
         patient, allowed = str(sent.get("patient", ""))[:64], sent.get("answer") == "allow"
+        post = str(sent.get("post", ""))
     who = principal(request)
+    if allowed and post != (who.practitioner_role or ""):
+        return see_other(f"/oauth/consent/{handle}")  # another was chosen meanwhile: the question is asked anew
     async with house(request).database.connection() as connection:
         pending = await asking.look(connection, handle)
     chosen += [text for text in pending.asked.scopes if text in allowing.LAUNCHED]

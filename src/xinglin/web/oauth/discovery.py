@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from xinglin.access.oauth import keys
+from xinglin.access.oauth.asking import PROMPTS
 from xinglin.access.oauth.assertions import KEY_TYPES
 from xinglin.access.oauth.clients import PLAIN_SCOPES
 from xinglin.kernel.config import Settings
@@ -103,6 +104,7 @@ def described(settings: Settings) -> dict[str, Any]:
         "revocation_endpoint_auth_methods_supported": ["none", *methods],
         "revocation_endpoint_auth_signing_alg_values_supported": list(KEY_TYPES),
         "authorization_response_iss_parameter_supported": True,
+        "prompt_values_supported": sorted(PROMPTS),
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": [keys.ALGORITHM],
         "claims_supported": ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "fhirUser", "name"],

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import parse_qsl
 
 from xinglin.access import scopes
+from xinglin.access.oauth.lifetimes import lasts
 from xinglin.access.scopes import Scope
 from xinglin.ui.i18n import N_, _
 from xinglin.web.wording import kind_of_target, listed
@@ -81,6 +83,19 @@ def of_whom(text: str) -> str:
     if scope is None:
         return ""
     return _("Only of this person") if scope.context == "patient" else _("Of everybody whose record you may open")
+
+
+def lasting(offered: Sequence[str]) -> str:
+    """How long what is allowed lasts, where these scopes may be chosen."""
+    if "offline_access" in offered:
+        said = _(
+            "If you let the app keep its access, it lasts until you end it, %(days)s days at most, and ends by"
+            " itself after %(idle)s days without use. If not, it ends after an hour, or when you sign out."
+        )
+        return said % {"days": lasts("refresh_at_most").days, "idle": lasts("refresh").days}
+    if "online_access" in offered:
+        return _("The access ends when you sign out.")
+    return _("The access ends after an hour, or when you sign out.")
 
 
 KNOWN: Final = (

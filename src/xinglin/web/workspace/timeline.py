@@ -88,6 +88,8 @@ async def visit_page(request: Request) -> Response:
         "visit",
         "/timeline",
         visit=entries([visit])[0],
+        visit_id=visit.resource["id"],
+        visit_of=patient,
         who=_participants(visit.resource),
         entries=entries(chosen(rest), lambda resource: href_of(person, resource)),
         columns=result_columns()[:3],
