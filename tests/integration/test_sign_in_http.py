@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("time", "quick")
 
 PASSWORD = "four words of ours"
 BASE = "http://localhost:8080"
-CODE = r"\b[a-z2-9]{4}(?:-[a-z2-9]{4}){3}\b"
+CODE = r"\b[a-z2-9]{4}(?:-[a-z2-9]{4}){3,5}\b"
 
 
 @dataclass
@@ -235,7 +235,12 @@ async def test_a_session_left_open_changes_no_lock(node: Node, time: Time, path:
     assert answer.headers["location"].startswith("/me/security/confirm?next=%2Fme%2Fsecurity")
     await visitor.get("/me/security/confirm")
     await visitor.post("/me/security/confirm", 422, password="wrong password")
+    before = visitor.http.cookies["xl_session"]
     back = await visitor.post("/me/security/confirm", password=PASSWORD, next="https://evil.example/")
+    assert visitor.http.cookies["xl_session"] != before, "a new proof, a new cookie"
+    thief = node.visit()
+    thief.http.cookies.set("xl_session", before)
+    assert (await thief.get("/me", 303)).startswith("/sign-in")
     assert back.headers["location"] == "/me/security"
 
 

@@ -404,7 +404,7 @@ async def test_a_manager_adds_a_user_who_signs_in_until_disabled(hospital: Hospi
     refused = await manager.post("/desk/institution/users/add", 422, **given)
     assert "directory" in refused.text
     made = await manager.post("/desk/institution/users/add", 200, **given, practitioner="hx-s02")
-    password = re.search(r"\b[a-z2-9]{4}(?:-[a-z2-9]{4}){3}\b", made.text)
+    password = re.search(r"\b[a-z2-9]{4}(?:-[a-z2-9]{4}){3,5}\b", made.text)
     assert password
     assert password[0] not in await manager.get("/desk/institution/users")
     doctor = await hospital.sign_in("new.doctor", password[0])
@@ -420,7 +420,7 @@ async def test_a_manager_adds_a_user_who_signs_in_until_disabled(hospital: Hospi
     await hospital.sign_in("new.doctor", OWN, status=422)
     await manager.post("/desk/institution/users/new.doctor/enable")
     renewed = await manager.post("/desk/institution/users/new.doctor/password", 200)
-    again = re.search(r"\b[a-z2-9]{4}(?:-[a-z2-9]{4}){3}\b", renewed.text)
+    again = re.search(r"\b[a-z2-9]{4}(?:-[a-z2-9]{4}){3,5}\b", renewed.text)
     assert again and again[0] != password[0]
     await hospital.sign_in("new.doctor", OWN, status=422)
     await hospital.sign_in("new.doctor", again[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import uuid
 from base64 import urlsafe_b64encode
@@ -59,6 +60,17 @@ class Browser:
     async def sign_in(self, login: str) -> None:
         await self.get("/sign-in")
         assert (await self.post("/sign-in", login=login, password=PASSWORD)).status_code == 303
+
+    async def leave_for(self, provider: str, **fields: str) -> str:
+        """Where the page after the button leads by itself, or the answer without going there."""
+        await self.get("/sign-in")
+        answer = await self.post(f"/sign-in/with/{provider}", **fields)
+        if answer.status_code == 303:
+            return str(answer.headers["location"])
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        onward = re.search(r'http-equiv="refresh" content="0; url=([^"]+)"', answer.text)
+        assert onward, answer.text[-500:]
+        return html.unescape(onward[1])
 
     @property
     def is_in(self) -> bool:
@@ -163,8 +175,7 @@ async def test_a_second_instance_of_ours_is_connected_and_signs_in(
     there, here = browser(outside[0], OUTSIDE), browser(node, BASE)
     await there.sign_in("wang.outside")
     assert "Sign in with Outside" in (await here.get("/sign-in")).text
-    sent = await here.get("/sign-in/with/outside")
-    back = await here.get(await go_through(there, sent.headers["location"]))
+    back = await here.get(await go_through(there, await here.leave_for("outside")))
     assert back.headers["location"] == "/sign-in?failed=unlinked", "an account of the same person is not enough"
     assert "No account here belongs to that sign-in" in (await here.get(back.headers["location"])).text
 
@@ -178,14 +189,13 @@ async def test_a_second_instance_of_ours_is_connected_and_signs_in(
     assert "Another sign-in was connected" in (await here.get("/me/security")).text
 
     new = browser(node, BASE)
-    sent = await new.get("/sign-in/with/outside?next=/me/settings")
-    back = await new.get(await go_through(there, sent.headers["location"]))
+    back = await new.get(await go_through(there, await new.leave_for("outside", next="/me/settings")))
     assert back.headers["location"] == "/me/settings" and new.is_in
 
     await here.get("/me/security/links/outside/remove")
     await here.post("/me/security/links/outside/remove")
-    sent = await new.get("/sign-in/with/outside")
-    back = await new.get(await go_through(there, sent.headers["location"]))
+    new.http.cookies.clear()
+    back = await new.get(await go_through(there, await new.leave_for("outside")))
     assert back.headers["location"] == "/sign-in?failed=unlinked"
 
 
@@ -246,10 +256,10 @@ def liar() -> Iterator[Liar]:
     openid.TRANSPORT = None
 
 
-async def visit(liar: Liar, here: Browser, path: str = "/sign-in/with/other") -> dict[str, str]:
+async def visit(liar: Liar, here: Browser) -> dict[str, str]:
     """Off to the provider: what our address told it."""
-    sent = await here.get(path)
-    query = {name: values[0] for name, values in parse_qs(urlsplit(sent.headers["location"]).query).items()}
+    address = await here.leave_for("other")
+    query = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
     assert query["code_challenge_method"] == "S256" and query["response_type"] == "code"
     liar.nonce = query["nonce"]
     return query
@@ -341,6 +351,18 @@ async def test_state_is_bound_to_its_browser_and_visit(node: Application, liar: 
     assert not victim.is_in and liar.verifier == "", "no code was redeemed"
 
 
+async def test_another_site_begins_no_sign_in(node: Application, liar: Liar) -> None:
+    """A link or a form elsewhere makes no visit to the provider, which might be silent, and so no session."""
+    await linked(node)
+    here = browser(node, BASE)
+    assert (await here.get("/sign-in/with/other?next=/me")).status_code == 405
+    assert (await here.post("/sign-in/with/other")).status_code == 403
+    await here.get("/sign-in")
+    crossing = {"sec-fetch-site": "cross-site"}
+    answer = await here.http.post("/sign-in/with/other", data={"_csrf": here.token}, headers=crossing)
+    assert answer.status_code == 403 and liar.asked == [] and not here.is_in
+
+
 async def test_an_answer_of_another_provider_is_not_taken(node: Application, liar: Liar) -> None:
     """Mix-up: by the `iss` of RFC 9207, and by the return address that each provider has to itself."""
     await linked(node)
@@ -366,8 +388,7 @@ async def test_67_a_description_that_is_not_its_own_is_not_followed(
     node: Application, liar: Liar, metadata: Any
 ) -> None:
     liar.metadata = metadata
-    answer = await browser(node, BASE).get("/sign-in/with/other")
-    assert answer.headers["location"] == "/sign-in?failed=provider"
+    assert await browser(node, BASE).leave_for("other") == "/sign-in?failed=provider"
 
 
 @pytest.mark.parametrize("path", ["/token", "/keys", "/.well-known/openid-configuration"])
@@ -384,7 +405,7 @@ async def test_62_a_redirect_of_the_provider_is_not_followed(node: Application, 
     openid.TRANSPORT = httpx.MockTransport(hop)
     here = browser(node, BASE)
     if path.startswith("/.well"):
-        assert (await here.get("/sign-in/with/other")).headers["location"] == "/sign-in?failed=provider"
+        assert await here.leave_for("other") == "/sign-in?failed=provider"
     else:
         query = await visit(liar, here)
         assert await come_back(here, state=query["state"], code="c") == "/sign-in?failed=provider"

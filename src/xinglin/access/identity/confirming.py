@@ -13,8 +13,11 @@ from xinglin.access.identity.sessions import Session
 from xinglin.kernel.errors import Unauthenticated
 
 
-async def by_password(house: House, session: Session, password: str, code: str, whence: Whence) -> None:
-    """Raises Unauthenticated and limits.TooManySignIns. code: of the app or for recovery; "" where there is none."""
+async def by_password(house: House, session: Session, password: str, code: str, whence: Whence) -> str:
+    """The session's new secret. code: of the app or for recovery; "" where there is none.
+
+    Raises Unauthenticated and limits.TooManySignIns.
+    """
     attempt = limits.Attempt.of(session.login, whence.address)
     await entering.check_password(house.database, attempt, session.login, password, whence)
     async with house.database.transaction() as connection:
@@ -28,16 +31,17 @@ async def by_password(house: House, session: Session, password: str, code: str, 
     must = rules.must_have_second(account.role, house.settings)
     if entering.next_step(account, frozenset(methods), must=must) is Step.SECOND:
         raise Unauthenticated("This account is confirmed with its passkey.", remedy="Use the passkey.")
-    await _proven(house, session, methods, whence)
+    return await _proven(house, session, methods, whence)
 
 
-async def by_passkey(house: House, session: Session, ticket: str, answer: str, whence: Whence) -> None:
-    """Raises Unauthenticated."""
+async def by_passkey(house: House, session: Session, ticket: str, answer: str, whence: Whence) -> str:
+    """The session's new secret. Raises Unauthenticated."""
     await passkeys.use(house.database, house.settings, ticket, answer, whence, session.login)
-    await _proven(house, session, list(passkeys.METHODS), whence)
+    return await _proven(house, session, list(passkeys.METHODS), whence)
 
 
-async def _proven(house: House, session: Session, methods: list[str], whence: Whence) -> None:
+async def _proven(house: House, session: Session, methods: list[str], whence: Whence) -> str:
     async with house.database.transaction() as connection:
-        await sessions.prove_again(connection, session.id, methods)
+        secret = await sessions.prove_again(connection, session.id, methods)
         await events.tell(connection, "confirmed", session.login, whence, detail=" ".join(methods))
+    return secret

@@ -81,10 +81,14 @@ async def is_fresh(connection: Connection, session_id: str) -> bool:
     return found is not None and found[0] > clock.now() - rules.minutes("fresh")
 
 
-async def prove_again(connection: Connection, session_id: str, methods: Sequence[str]) -> None:
+async def prove_again(connection: Connection, session_id: str, methods: Sequence[str]) -> str:
+    """The session's new secret: the former cookie signs nobody in any more, should somebody have had it."""
+    secret = secrets.token_urlsafe(32)
     await connection.execute(
-        "UPDATE session SET verified = $2, methods = $3 WHERE id = $1", session_id, clock.now(), list(methods)
+        "UPDATE session SET hash = $4, verified = $2, methods = $3 WHERE id = $1",
+        *(session_id, clock.now(), list(methods), hashed(secret)),
     )
+    return secret
 
 
 async def sign_out(database: Database, secret: str) -> None:

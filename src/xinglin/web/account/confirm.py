@@ -18,7 +18,7 @@ from xinglin.ui.i18n import N_, _
 from xinglin.ui.templating import render
 from xinglin.web.account import passkeys as pages
 from xinglin.web.account.passkeys import Answered, Asked
-from xinglin.web.account.tickets import drop, ticket, whence
+from xinglin.web.account.tickets import drop, renewed, ticket, whence
 from xinglin.web.guards import Page, house, local_path, principal, see_other, signed_in
 from xinglin.web.problems import sentences
 from xinglin.web.shells import home_of, shell
@@ -97,13 +97,14 @@ async def confirm_page(request: Request) -> Response:
         return await _page(request, form, 422)
     given = form.value
     try:
-        await confirming.by_password(house(request), request.state.session, given.password, given.code, whence(request))
+        session, here = request.state.session, whence(request)
+        secret = await confirming.by_password(house(request), session, given.password, given.code, here)
     except TooManySignIns as problem:
         return await _page(request, form.refuse(password=sentences(problem)[0]), 429)
     except Unauthenticated:
         wrong = _("The password or the code is wrong. Check both and try again.")
         return await _page(request, form.refuse(password=wrong), 422)
-    return see_other(local_path(given.next, address_of(request)))
+    return renewed(request, see_other(local_path(given.next, address_of(request))), secret)
 
 
 async def _page(request: Request, form: forms.Form[Confirmation], status: int = 200, *, failed: str = "") -> Response:
@@ -142,9 +143,10 @@ async def by_passkey(request: Request) -> Response:
         if form.value is None:
             raise Unauthenticated
         held = ticket(request, passkeys.USE)
-        await confirming.by_passkey(house(request), request.state.session, held, form.value.credential, whence(request))
+        session, answer = request.state.session, form.value.credential
+        secret = await confirming.by_passkey(house(request), session, held, answer, whence(request))
     except Problem:
         return see_other(f"{address}/confirm?failed=passkey")
-    response = see_other(local_path(form.value.next, address))
+    response = renewed(request, see_other(local_path(form.value.next, address)), secret)
     drop(request, response, passkeys.USE)
     return response

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from xinglin.access.identity import openid, providers
 from xinglin.kernel.errors import Problem
 from xinglin.ui import forms
-from xinglin.ui.i18n import language
-from xinglin.ui.templating import SECURITY_HEADERS
+from xinglin.ui.i18n import N_, language
+from xinglin.ui.templating import render
 from xinglin.web.account.authenticator import Pressed
 from xinglin.web.account.confirm import address_of, freshly
 from xinglin.web.account.tickets import drop, go_on, keep, ticket, whence
@@ -21,6 +22,7 @@ from xinglin.web.guards import house, local_path, page, principal, see_other
 
 log = logging.getLogger(__name__)
 LEAVING: Final = "web/account/templates/leaving.html"
+GOING: Final = "web/account/templates/going.html"
 
 
 def routes() -> list[BaseRoute]:
@@ -28,22 +30,36 @@ def routes() -> list[BaseRoute]:
         Route(f"{start}/security/links/{{provider}}", connect_action, methods=["POST"]) for start in ("/me", "/desk")
     ]
     return [
-        Route("/sign-in/with/{provider}", visit),
+        Route("/sign-in/with/{provider}", visit, methods=["POST"]),
         Route("/sign-in/with/{provider}/return", back),
         *links,
     ]
 
 
+@dataclass(frozen=True)
+class Visit:
+    next: str = forms.text(N_("Next page"), required=False, default="", max_length=2000)
+
+
 async def visit(request: Request) -> Response:
+    """Only by a form of ours: another site's link begins no sign-in here. The page leads on by itself, since a form's
+    answer may not lead to another site.
+    """
     one = providers.named(house(request).settings, str(request.path_params["provider"]))
-    goal = local_path(request.query_params.get("next", ""), "")
+    form = await forms.read(request, Visit)
+    goal = local_path(form.value.next, "") if form.value else ""
     try:
         found = await openid.begin(house(request), one, whence(request), goal=goal)
     except openid.Unreachable:
         return see_other("/sign-in?failed=provider")
-    response = RedirectResponse(found.address, 303, {**SECURITY_HEADERS, "referrer-policy": "no-referrer"})
+    response = render(request, GOING, name=_label(one), onward=found.address)
+    response.headers["referrer-policy"] = "no-referrer"
     keep(request, response, openid.KIND, found.ticket)
     return response
+
+
+def _label(one: providers.Provider) -> str:
+    return one.label_en if language() == "en" else one.label_zh
 
 
 @freshly
@@ -56,8 +72,7 @@ async def connect_action(request: Request) -> Response:
         found = await openid.begin(gate, one, whence(request), goal=address, login=principal(request).login)
     except openid.Unreachable:
         return see_other(f"{address}?failed=provider")
-    name = one.label_en if language() == "en" else one.label_zh
-    response = page(request, LEAVING, current=address, name=name, onward=found.address, back=address)
+    response = page(request, LEAVING, current=address, name=_label(one), onward=found.address, back=address)
     keep(request, response, openid.KIND, found.ticket)
     return response
 

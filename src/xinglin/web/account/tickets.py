@@ -79,6 +79,12 @@ async def signed(request: Request, response: Response, answer: Entered) -> Respo
     earlier = request.cookies.get(cookie_name(secure), "")
     if earlier:
         await sign_out(house(request).database, earlier)
-    response.set_cookie(cookie_name(secure), answer.secret, **cookie_settings(secure))
     drop(request, response, entering.KIND, "recovery", "provider", "passkey", "passkey-new", "enrol")
+    return renewed(request, response, answer.secret)
+
+
+def renewed(request: Request, response: Response, secret: str) -> Response:
+    """The response with the session's cookie of this secret."""
+    secure = request.app.state.settings.cookies_secure
+    response.set_cookie(cookie_name(secure), secret, **cookie_settings(secure))
     return response
