@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from xinglin.core import paths
 from xinglin.core.paths import fast, reference
 from xinglin.core.paths.environment import NOTHING
+from xinglin.core.paths.functions import FUNCTIONS
 from xinglin.core.paths.items import fhir_type, to_json
 from xinglin.core.paths.parser import parse
 
@@ -159,4 +160,34 @@ JSON = st.recursive(
 @given(EXPRESSIONS, JSON, st.sampled_from(["Patient", "Observation", "Nothing"]))
 def test_any_json_is_answered_or_refused(expression: str, body: Any, name: str) -> None:
     resource = {"resourceType": name, **body} if isinstance(body, dict) else body
+    outcome(lambda: paths.compile(expression).evaluate_typed(resource))
+
+
+ATOMS = st.sampled_from(
+    """name given family active birthDate value effective code component $this $index $total {} 'a' '' '1' 'mg' 'hex'
+    '(a+)+$' '{' '[' '%' '2024-05' 'day' 'months' true false 0 1 -1 1.0 0.1 99999999999999999 5L 1e9 @2024 @2024-02-29
+    @2024-05-01T10:30:00.123+08:00 @9999-12-31 @0001-01-01T00:00:00+14:00 @T23:59:60 @T10 5'mg' 1'Cel' 2'[degF]' 1'xx'
+    3days 1month 10000000000years %context %resource %ucum Patient Observation iif(true,1,2)""".split()  # noqa: SIM905
+)
+ANY_FUNCTION = st.sampled_from(sorted(FUNCTIONS))
+ANY_OPERATOR = st.sampled_from(
+    "+ - * / div mod & | = != ~ !~ < <= > >= in contains and or xor implies".split()  # noqa: SIM905
+)
+
+
+def wild(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    called = st.lists(inner, max_size=3).map(", ".join)
+    return st.one_of(
+        st.builds("({}).{}({})".format, inner, ANY_FUNCTION, called),
+        st.builds("({}).{}({})".format, inner, ANY_FUNCTION, called),
+        st.builds("({} {} {})".format, inner, ANY_OPERATOR, inner),
+        st.builds("({})[{}]".format, inner, inner),
+        st.builds("-({})".format, inner),
+        st.builds("({} {} {})".format, inner, st.sampled_from(["is", "as"]), TYPES),
+    )
+
+
+@settings(max_examples=600, deadline=2_000)
+@given(st.recursive(ATOMS, wild, max_leaves=8), st.one_of(observations(), patients()))
+def test_every_function_answers_or_refuses(expression: str, resource: dict[str, Any]) -> None:
     outcome(lambda: paths.compile(expression).evaluate_typed(resource))

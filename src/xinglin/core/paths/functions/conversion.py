@@ -50,7 +50,9 @@ def to_long(value: Item) -> numbers.Long | None:
 
 def to_decimal(value: Item) -> Decimal | None:
     """A decimal from a whole number, text or a truth value."""
-    if isinstance(value, bool | int | Decimal):
+    if isinstance(value, bool):
+        return Decimal("1.0" if value else "0.0")
+    if isinstance(value, int | Decimal):
         return Decimal(value)
     return Decimal(value) if isinstance(value, str) and _DECIMAL.fullmatch(value) else None
 
