@@ -12,12 +12,11 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Annotated, Any
 
-import asyncpg
 import typer
 from typer.core import TyperGroup
 
 from xinglin.cli import backup, console, demo, doctor, fhirpath, load, migrate, serve, token, user
-from xinglin.kernel.database import DatabaseUnavailable
+from xinglin.kernel.database import absence
 from xinglin.kernel.errors import Problem
 
 LATER = {
@@ -62,13 +61,13 @@ class Verbs(TyperGroup):
         except (KeyboardInterrupt, typer.Abort) as error:
             console.err.print("Interrupted.")
             raise typer.Exit(console.INTERRUPTED) from error
-        except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
-            console.refuse(DatabaseUnavailable(f"The database broke off: {error}.", remedy="Run `xinglin doctor`."))
         except typer.Exit:
             raise
         except Exception as error:
             if type(error).__module__.startswith(("click", "typer")):  # wrong usage: typer words these itself
                 raise
+            if away := absence(error):
+                console.refuse(away)
             console.unexpected(error)
 
 

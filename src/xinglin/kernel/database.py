@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import traceback
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from hashlib import sha256
@@ -25,6 +27,43 @@ MIGRATION_LOCK = 7061_1001  # any constant: one migration at a time on a databas
 class DatabaseUnavailable(Problem):
     status = 503
     default_code = "transient"
+
+
+class StorageFull(DatabaseUnavailable):
+    status = 507
+    default_code = "no-store"
+
+
+_GONE = asyncpg.PostgresConnectionError | asyncpg.OperatorInterventionError | asyncpg.InterfaceError
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def absence(error: BaseException) -> DatabaseUnavailable | None:
+    """What to say of an error whose reason is the database or its disk and not the request: gone, starting, full,
+    taking no writes. None for any other error; a statement that took too long is one of those.
+    """
+    if isinstance(error, DatabaseUnavailable):
+        return error
+    if isinstance(error, asyncpg.DiskFullError) or (isinstance(error, OSError) and error.errno in _NO_ROOM):
+        return StorageFull("There is no room left to store this.", remedy="Tell the operator: a disk is full.")
+    if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+        return DatabaseUnavailable("The database takes no writes at the moment.", remedy="Read, and write later.")
+    if _of_connection(error) or isinstance(error, asyncpg.InsufficientResourcesError | asyncpg.PostgresSystemError):
+        return DatabaseUnavailable(
+            "The database does not answer at the moment.",
+            remedy="Try again in a few seconds.",
+        )
+    return None
+
+
+def _of_connection(error: BaseException) -> bool:
+    """Whether the database went away: told by its server, by the driver, or by the system while it connected."""
+    if isinstance(error, asyncpg.QueryCanceledError | asyncpg.DataError):
+        return False
+    if isinstance(error, _GONE | asyncpg.InternalClientError | ConnectionError):
+        return True
+    places = (frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__))
+    return isinstance(error, OSError) and any(place.startswith("asyncpg.") for place in places)
 
 
 async def _leave_as_it_is(connection: Connection) -> None:

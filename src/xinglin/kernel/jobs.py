@@ -25,7 +25,7 @@ import asyncpg
 import orjson
 
 from xinglin.kernel import sqltext
-from xinglin.kernel.database import Connection, Database
+from xinglin.kernel.database import Connection, Database, absence
 from xinglin.kernel.errors import Problem
 
 log = logging.getLogger(__name__)
@@ -188,16 +188,21 @@ async def _carry_out(running: Running, handler: Handler) -> None:
         with suppress(Exception):
             await running.release()
         raise
-    except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, ConnectionError):
-        return  # the database is away: the lease runs out, and the job goes on when it is back
-    except Problem as problem:
-        await running.finish(FAILED, str(problem))
     except Exception as error:
+        await _fail(running, error)
+    else:
+        await running.finish(DONE)
+
+
+async def _fail(running: Running, error: Exception) -> None:
+    if away := absence(error):  # the lease runs out, and the job goes on when the database is back
+        log.warning("job %s (%s) waits: %s", running.job.id, running.job.kind, away)
+    elif isinstance(error, Problem):
+        await running.finish(FAILED, str(error))
+    else:
         places = "".join(traceback.format_tb(error.__traceback__))  # places, never values: those may be patient data
         log.error("job %s (%s) failed: %s\n%s", running.job.id, running.job.kind, type(error).__name__, places)
         await running.finish(FAILED, f"The node failed on this job ({type(error).__name__}). Its log says where.")
-    else:
-        await running.finish(DONE)
 
 
 async def _hold(running: Running) -> None:

@@ -9,16 +9,14 @@ import logging
 from collections.abc import Sequence
 
 from xinglin.access.audit.lines import Access, record
-from xinglin.kernel.database import Database
-from xinglin.kernel.errors import Problem
+from xinglin.kernel.database import Database, DatabaseUnavailable, absence
 from xinglin.kernel.together import Together
 
 log = logging.getLogger(__name__)
 
 
-class AuditUnavailable(Problem):
-    status = 503
-    default_code = "transient"
+class AuditUnavailable(DatabaseUnavailable):
+    """Nothing is disclosed that cannot be recorded."""
 
 
 class AuditWriter:
@@ -40,7 +38,8 @@ class AuditWriter:
             async with self._database.connection() as connection:
                 await record(connection, group)
         except Exception as error:
-            log.exception("audit lines could not be written; %d answers are withheld", len(group))
+            told = None if absence(error) else error  # a database that is away needs no traceback for every group
+            log.error("audit lines could not be written; %d answers are withheld", len(group), exc_info=told)
             text = "The access log cannot be written, so nothing is shown."
             raise AuditUnavailable(text, remedy="Try again.") from error
         return [None] * len(group)

@@ -13,6 +13,7 @@ import orjson
 
 from xinglin.core.rest.exchange import Answer, Header
 from xinglin.core.rest.routing import MethodNotAllowed
+from xinglin.kernel.database import absence
 from xinglin.kernel.errors import Conflict, Issue, Problem, TooCostly
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ def refusal(problem: Problem, extra: tuple[Header, ...] = ()) -> Answer:
     headers = extra
     if problem.status == 401:
         headers += ((b"www-authenticate", b'Bearer realm="fhir"'),)
-    if problem.status in (429, 503):
+    if problem.status in (429, 503, 507):
         headers += ((b"retry-after", b"5"),)
     return Answer(problem.status, operation_outcome(problem.issues), headers, resource_body=False)
 
@@ -74,23 +75,7 @@ def problem_of(error: Exception) -> Problem | None:
         )
     if isinstance(error, asyncpg.DeadlockDetectedError | asyncpg.SerializationError):
         return Conflict("Another write touched the same resources at the same time.", remedy="Send it again.")
-    if _is_of_connection(error):
-        return Unavailable("The database does not answer at the moment.", remedy="Try again in a few seconds.")
-    return None
-
-
-def _is_of_connection(error: Exception) -> bool:
-    """Whether the database went away: told by its server, by the driver, or by the system while it connected."""
-    told = asyncpg.PostgresConnectionError | asyncpg.OperatorInterventionError | asyncpg.InterfaceError
-    if isinstance(error, told | asyncpg.InternalClientError | ConnectionError):
-        return True
-    places = (frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__))
-    return isinstance(error, OSError) and any(place.startswith("asyncpg.") for place in places)
-
-
-class Unavailable(Problem):
-    status = 503
-    default_code = "transient"
+    return absence(error)
 
 
 def failed(error: Exception) -> Answer:

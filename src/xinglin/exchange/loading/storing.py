@@ -17,7 +17,7 @@ from xinglin.core.rest.gate import Write
 from xinglin.exchange.loading.entries import Parcel, Refused, Unit, parcels
 from xinglin.exchange.loading.report import Refusal, Report, refusal_of
 from xinglin.kernel.config import Settings
-from xinglin.kernel.database import DatabaseUnavailable
+from xinglin.kernel.database import absence
 from xinglin.kernel.errors import Gone, NotFound, Problem
 
 TRIES = 6
@@ -71,16 +71,12 @@ class Storing:
     async def _put(self, parcel: Parcel, unit: Unit, report: Report) -> None:
         try:
             outcomes = await self._write(parcel.writes, unit.custodian)
-        except DatabaseUnavailable:
-            raise
-        except Problem as problem:
-            await self._apart(parcel, unit, report, problem)
-        except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, ConnectionError):
-            raise
-        except Exception as error:  # a fault of ours must not end a load of hours: named, and not stored
-            await self._apart(
-                parcel, unit, report, Problem(f"Xinglin failed on this: {type(error).__name__}: {error}.")
-            )
+        except Exception as error:
+            if away := absence(error):  # not the unit's fault: it is stored when the load is taken up again
+                raise away from error
+            # a fault of ours must not end a load of hours: named, and not stored
+            fault = Problem(f"Xinglin failed on this: {type(error).__name__}: {error}.")
+            await self._apart(parcel, unit, report, error if isinstance(error, Problem) else fault)
         else:
             _count(report, parcel.writes, outcomes)
 
