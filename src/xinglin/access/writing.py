@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from xinglin.access.categories import classify
@@ -32,6 +32,8 @@ from xinglin.kernel.database import Connection
 from xinglin.kernel.errors import Conflict, Forbidden, Invalid, NotFound, PreconditionFailed, Unprocessable
 
 ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+_FULL_URL: Final = re.compile(r"(https?://.+)/[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}")
+_LINK: Final = re.compile(r"""(\b(?:href|src)\s*=\s*["'])([^"'<>]+)(?=["'])""")
 NOBODY: Final = 0
 _NODES: Final = frozenset({dict, list})
 URI_ELEMENTS: Final = frozenset({"url", "uri", "valueUri", "valueUrl", "valueUuid", "valueOid"})
@@ -58,6 +60,7 @@ class Planned:
     id: str
     found: Stored | None = None
     fresh: bool = False  # the id is a random one of ours: nothing is there yet
+    twin: Planned | None = None  # the conditional create of the same call that goes first under the same condition
 
     @property
     def key(self) -> int:
@@ -67,7 +70,8 @@ class Planned:
     def settled(self) -> bool:
         """A conditional create whose resource exists, or a conditional delete that finds nothing: no change."""
         method, condition = self.write.method, self.write.condition
-        return condition is not None and ((method == "POST" and self.found is not None) or not self.id)
+        there = self.found is not None or self.twin is not None
+        return condition is not None and ((method == "POST" and there) or not self.id)
 
 
 @dataclass(slots=True)
@@ -82,6 +86,7 @@ class Writing:
     custodian: str | None
     now: int
     topics: Topics = NO_TOPICS
+    creating: dict[str, Planned] = field(default_factory=dict)  # condition -> what is created under it
 
     async def run(self, writes: Sequence[Write]) -> tuple[list[Outcome], list[Change]]:
         """The outcomes, in order, and the changes that were made."""
@@ -107,6 +112,9 @@ class Writing:
         await self._check_scopes([change for change in changes.values() if change.resource is not None])
         for (place, change), new in zip(changes.items(), stored, strict=True):
             outcomes[place] = _outcome(change, new)
+        for plan in planned:
+            if plan.twin is not None:
+                outcomes[id(plan)] = Outcome(200, outcomes[id(plan.twin)].stored)
         return [outcomes.get(id(plan)) or _settled(plan) for plan in planned], list(changes.values())
 
     # plan -------------------------------------------------------------------------------------------------------
@@ -123,8 +131,11 @@ class Writing:
         """Everybody who asks under the same condition goes one after the other, so that one of them creates."""
         if not may(self.principal, write.type, "s"):
             raise Forbidden("The token may not search, which a condition needs.", remedy=f"Ask for {write.type}.s.")
-        condition = "&".join(sorted((write.condition or "").split("&")))
-        await self.connection.execute("SELECT pg_advisory_xact_lock($1)", hash64(f"{write.type}?{condition}"))
+        condition = _condition(write.type, write.condition or "")
+        await self.connection.execute("SELECT pg_advisory_xact_lock($1)", hash64(condition))
+        first = self.creating.get(condition)
+        if first is not None:
+            return Planned(write, first.id, twin=first)
         found = await self.search(self.connection, write.type, write.condition or "")
         if len(found) > 1:
             raise PreconditionFailed(
@@ -138,15 +149,18 @@ class Writing:
             return Planned(write, found[0].id, found[0])
         if write.method == "DELETE":
             return Planned(write, "")
-        return Planned(write, _checked_id(write.id)) if write.id else _fresh(write)
+        made = self.creating[condition] = Planned(write, _checked_id(write.id)) if write.id else _fresh(write)
+        return made
 
     # resolve ----------------------------------------------------------------------------------------------------
 
     async def _resolve(self, planned: Sequence[Planned]) -> None:
         targets = {plan.write.full_url: f"{plan.write.type}/{plan.id}" for plan in planned if plan.write.full_url}
+        below = _below_bases(targets)
         async for number, plan in in_slices(enumerate(planned)):
             if plan.write.resource is not None and not plan.settled:
-                for holder in _collect(plan.write.resource, targets):
+                near = below.get(_base(plan.write.full_url or "")) if below else None
+                for holder in _collect(plan.write.resource, {**near, **targets} if near else targets):
                     place = _place(plan.write.resource, holder, f"Bundle.entry[{number}].{plan.write.type}")
                     holder["reference"] = await self._target(holder["reference"], place or "")
 
@@ -161,6 +175,9 @@ class Writing:
         type, _, query = reference.partition("?")
         if type not in TYPE_NUMBERS:
             raise Invalid(f"{type} is no resource type.", code="value", expression=place)
+        made = self.creating.get(_condition(type, query))
+        if made is not None:
+            return f"{type}/{made.id}"
         found = await self.search(self.connection, type, query)
         if len(found) != 1:
             problem = "no resource" if not found else "more than one resource"
@@ -307,6 +324,26 @@ class Writing:
             raise _unknown_person()
 
 
+def _condition(type: str, query: str) -> str:
+    """A condition as a key: the order of its parameters does not matter."""
+    return f"{type}?{'&'.join(sorted(query.split('&')))}"
+
+
+def _base(full_url: str) -> str:
+    """The server's address in a full URL `http://server/base/Type/id`; "" where it is none."""
+    match = _FULL_URL.fullmatch(full_url)
+    return match[1] if match else ""
+
+
+def _below_bases(targets: dict[str, str]) -> dict[str, dict[str, str]]:
+    """What a relative reference means to an entry of each server's address (bundle.html#references)."""
+    found: dict[str, dict[str, str]] = {}
+    for url, target in targets.items():
+        if base := _base(url):
+            found.setdefault(base, {})[url.removeprefix(base + "/")] = target
+    return found
+
+
 def _fresh(write: Write) -> Planned:
     return Planned(write, str(uuid.uuid4()), fresh=True)
 
@@ -381,6 +418,8 @@ def _collect(resource: dict[str, Any], targets: dict[str, str]) -> list[dict[str
                     unresolved.append(node)
             elif name in URI_ELEMENTS and value in targets:
                 node[name] = targets[value]
+            elif name == "div" and targets:
+                node[name] = _LINK.sub(lambda link: link[1] + targets.get(link[2], link[2]), value)
     return unresolved
 
 
@@ -398,10 +437,8 @@ def _place(node: Any, wanted: dict[str, Any], place: str) -> str | None:
 
 
 def _check_version(write: Write, current: Current | None) -> None:
-    if write.if_match is None:
-        return
     actual = current.stored.version if current and not current.stored.deleted else 0
-    if actual != write.if_match:
+    if not write.expects(actual):
         raise PreconditionFailed(
             f"The newest version of {write.type}/{write.id} is {actual}, not {write.if_match}.",
             remedy="Read it again, and repeat the change on what is there now.",

@@ -12,4 +12,4 @@ async def delete(call: Call) -> Answer:
 
 
 async def conditional_delete(call: Call) -> Answer:
-    return await written(call, Write("DELETE", call.type, condition=condition(call)))
+    return await written(call, Write("DELETE", call.type, if_match=expected_version(call), condition=condition(call)))

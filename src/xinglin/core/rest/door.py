@@ -86,8 +86,15 @@ def _call(door: Door, scope: Scope, headers: Mapping[bytes, bytes], receive: Rec
     if root and path.startswith(root):
         path = path[len(root) :]
     gate: Records | None = scope["state"].get("records")
-    query = scope["query_string"].decode("latin-1")
-    return Call(door, scope["method"], split_path(path), query, headers, gate, receive)
+    return Call(door, scope["method"], split_path(path), _query(scope["query_string"]), headers, gate, receive)
+
+
+def _query(raw: bytes) -> str:
+    """The query as text: what a client did not percent-encode, as curl sends 王, is UTF-8."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        raise Invalid("The query is not UTF-8.", code="value", remedy="Percent-encode it as UTF-8.") from None
 
 
 def split_path(path: str) -> tuple[str, ...]:

@@ -16,11 +16,34 @@ from xinglin.kernel.errors import Issue
 
 
 @dataclass(frozen=True, slots=True)
+class Expected:
+    """What a write wants to find: one of these versions, anything at all, or nothing (RFC 9110, 13.1)."""
+
+    versions: frozenset[int] = frozenset()
+    any: bool = False
+
+    @classmethod
+    def anything(cls) -> Expected:
+        return cls(any=True)
+
+    @classmethod
+    def nothing(cls) -> Expected:
+        return cls(frozenset({0}))
+
+    def fits(self, version: int) -> bool:
+        """Whether a resource whose newest version is `version` (0: there is none) may be written."""
+        return version > 0 if self.any else version in self.versions
+
+    def __str__(self) -> str:
+        return "any version" if self.any else " or ".join(map(str, sorted(self.versions)))
+
+
+@dataclass(frozen=True, slots=True)
 class Write:
     """One wish to change a resource.
 
     method: "POST", "PUT" or "DELETE". resource: parsed and structure-checked JSON.
-    if_match: the version that must be current; 0 says that none may exist.
+    if_match: the version that must be current (0: none may exist), or several of which one must be.
     condition: query string of If-None-Exist (POST) or of a conditional update or delete.
     full_url: the entry's urn:uuid, to which references of the same call point.
     keep_id: a POST that keeps the id of its resource.
@@ -30,10 +53,15 @@ class Write:
     type: str
     id: str | None = None
     resource: dict[str, Any] | None = None
-    if_match: int | None = None
+    if_match: int | Expected | None = None
     condition: str | None = None
     full_url: str | None = None
     keep_id: bool = False
+
+    def expects(self, version: int) -> bool:
+        """Whether `version`, the newest one (0: none), is what If-Match asks for."""
+        wanted = self.if_match
+        return wanted.fits(version) if isinstance(wanted, Expected) else wanted is None or wanted == version
 
 
 class Outcome(Protocol):

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Final
 
 from xinglin.core.rest.exchange import Answer, Header
+from xinglin.core.rest.gate import Expected
 from xinglin.core.store.rows import Stored
 from xinglin.kernel import clock
 from xinglin.kernel.errors import Invalid, PreconditionFailed, Problem
@@ -31,7 +32,7 @@ class UnsupportedMediaType(Problem):
 
 def check_accept(accept: bytes | None, chosen: str | None, others: frozenset[str] = frozenset()) -> None:
     """Raises NotAcceptable unless JSON will do. `chosen` is `_format`, which stands above the header."""
-    if chosen is not None:
+    if chosen:
         if _media_type(chosen.replace(" ", "+")) not in JSON_TYPES | others:
             raise NotAcceptable(f"_format={chosen[:60]} is not served.", remedy="Use _format=json.")
     elif accept is not None and not _acceptable(accept, others):
@@ -84,17 +85,26 @@ def version_headers(stored: Stored) -> tuple[Header, Header]:
     return (b"etag", etag(stored)), (b"last-modified", last_modified(stored))
 
 
-def if_match(value: str | None, none_match: str | None = None) -> int | None:
-    """The version that an update expects, from If-Match; 0 from `If-None-Match: *`: none may exist yet."""
+def if_match(value: str | None, none_match: str | None = None) -> Expected | None:
+    """What a write expects to be there, from If-Match (`*`: anything) and `If-None-Match: *` (nothing)."""
     if value is None:
-        return 0 if none_match is not None and none_match.strip() == "*" else None
-    match = _ETAG.fullmatch(value.strip())
+        return Expected.nothing() if none_match is not None and none_match.strip() == "*" else None
+    if value.strip() == "*":
+        return Expected.anything()
+    tags = [tag.strip() for tag in value[:4000].split(",")]
+    versions = frozenset(number for tag in tags if (number := _version(tag, value)) is not None)
+    if not versions:
+        raise PreconditionFailed("No resource has such a version.", remedy="Read it again and use its ETag.")
+    return Expected(versions)
+
+
+def _version(tag: str, value: str) -> int | None:
+    """The version of an ETag; None for one that no resource can have."""
+    match = _ETAG.fullmatch(tag)
     text = (match[1] or match[2] or "") if match else ""
     if not (text.isascii() and text.isdigit()):
         raise Invalid(f"If-Match is {value[:60]!r}.", code="value", remedy='Send the ETag of a version: W/"3".')
-    if len(text) > 10 or int(text) > _LARGEST:
-        raise PreconditionFailed("No resource has such a version.", remedy="Read it again and use its ETag.")
-    return int(text)
+    return int(text) if len(text) <= 10 and int(text) <= _LARGEST else None
 
 
 def version_number(text: str) -> int | None:

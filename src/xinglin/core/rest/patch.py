@@ -67,7 +67,7 @@ async def patch_write(call: Call) -> Write:
 async def _write(call: Call, change: Change) -> Write:
     stored = await _target(call)
     expected = if_match(call.header(b"if-match"))
-    if expected is not None and expected != stored.version:
+    if expected is not None and not expected.fits(stored.version):
         raise PreconditionFailed(
             f"The current version is {stored.version}, not {expected}.", remedy="Read it again and repeat the change."
         )

@@ -6,7 +6,7 @@ from typing import Any
 
 from xinglin.core.rest import outcomes
 from xinglin.core.rest.exchange import Answer, Call, Header
-from xinglin.core.rest.gate import Outcome, Write
+from xinglin.core.rest.gate import Expected, Outcome, Write
 from xinglin.core.rest.negotiation import if_match, version_headers
 from xinglin.core.rest.presentation import presentation
 from xinglin.kernel.errors import Invalid, PreconditionFailed
@@ -35,7 +35,7 @@ def answered(call: Call, outcome: Outcome) -> Answer:
     return Answer(outcome.status, stored.body, headers)
 
 
-def expected_version(call: Call) -> int | None:
+def expected_version(call: Call) -> Expected | None:
     return if_match(call.header(b"if-match"), call.header(b"if-none-match"))
 
 
