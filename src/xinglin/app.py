@@ -24,6 +24,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from xinglin import web
 from xinglin.access.identity import Caller, Doorkeeper, cookie_name, cookie_settings
+from xinglin.access.identity.pace import Pace
 from xinglin.access.parameters import follow
 from xinglin.access.records import House, Records
 from xinglin.core.rest import outcomes
@@ -83,6 +84,7 @@ class Application:
             security=security(settings),
         )
         self.origins = Origins()
+        self.pace = Pace(settings.calls_at_once, settings.calls_per_second)
         self.proxies = frozenset(name.strip() for name in settings.proxies.split(",") if name.strip())
         self.pages = Starlette(
             routes=[static_files(), *web.routes()],
@@ -116,10 +118,16 @@ class Application:
         try:
             caller = await self._recognise(scope)
             state["records"] = self._records(scope, caller)
+            if caller.principal is not None:
+                self.pace.enter(caller.principal)
         except Exception as error:
             await deliver(outcomes.failed(error), scope["method"], dict(scope["headers"]), send)
             return
-        await self.door(scope, receive, send)
+        try:
+            await self.door(scope, receive, send)
+        finally:
+            if caller.principal is not None:
+                self.pace.leave(caller.principal)
 
     def _from_proxy(self, scope: Scope) -> Scope:
         """The request as its caller sent it: the last X-Forwarded-For of a trusted proxy is who connected to it.
@@ -152,6 +160,8 @@ class Application:
             return
         try:
             caller = NOBODY if scope["path"] in CLIENTS else await self._recognise(scope)
+            if caller.principal is not None:
+                self.pace.enter(caller.principal)
         except Exception as error:
             response = web.problem_page(Request(scope), _problem(error))
             await response(scope, receive, _guarded(send, _PAGE_HEADERS))
@@ -160,8 +170,12 @@ class Application:
         state["acting"] = caller.acting
         clearing = self._cleared_cookie() if caller.forget_cookie else []
         # Starlette raises what it has answered already, for servers that print it; ours has logged it without values
-        with suppress(Exception):
-            await self.pages(scope, receive, _guarded(send, _PAGE_HEADERS, clearing))
+        try:
+            with suppress(Exception):
+                await self.pages(scope, receive, _guarded(send, _PAGE_HEADERS, clearing))
+        finally:
+            if caller.principal is not None:
+                self.pace.leave(caller.principal)
 
     def _cleared_cookie(self) -> list[Header]:
         """The header that clears a session cookie which signs nobody in."""

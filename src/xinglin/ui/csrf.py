@@ -7,6 +7,7 @@ repeats (double submit). A browser that says the request came from another site 
 from __future__ import annotations
 
 import hmac
+import logging
 import secrets
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +17,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from xinglin.kernel.errors import Forbidden
+from xinglin.kernel.sparing import warn
 from xinglin.ui.i18n import _
+
+log = logging.getLogger(__name__)
 
 FIELD = "_csrf"
 COOKIE = "xl_csrf"
@@ -69,6 +73,10 @@ def check_csrf(request: Request, form: Mapping[str, Any]) -> None:
     own_site = request.headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
     matches = isinstance(given, str) and hmac.compare_digest(given.encode(), expected.encode())
     if not (own_site and expected and matches):
+        route = getattr(
+            request.scope.get("route"), "path", ""
+        )  # without what stands in the address: it may name people
+        warn(log, f"refused for want of a token, or as another site's: a form for {route}")
         raise Forbidden(
             _("This form has expired or was sent from another site."),
             remedy=_("Open the page again and send the form once more."),

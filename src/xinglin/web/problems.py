@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from xinglin.access.identity import TooManySignIns
-from xinglin.kernel.errors import Issue, Problem
+from xinglin.kernel.errors import Issue, Problem, TooMany
 from xinglin.ui.formats import is_han
 from xinglin.ui.i18n import N_, _, language, ngettext, speaking
 from xinglin.ui.preferences import clinic_zone, preferences
@@ -40,11 +40,13 @@ SENTENCES: Final = {
     409: N_("Somebody else changed the same thing at the same time."),
     410: N_("It was deleted."),
     422: N_("What was sent breaks a rule of the record."),
+    429: N_("Too much was asked for at once in your name."),
     503: N_("The answer would take too long, or a part of the service is not ready."),
 }
 REMEDIES: Final = {
     404: N_("Go back, or start from home."),
     409: N_("Open the page again and look at what is there now."),
+    429: N_("Wait a few seconds and try again."),
     503: N_("Wait a minute and try again."),
 }
 KNOWN: Final = (
@@ -98,6 +100,8 @@ def problem_page(request: Request, problem: Problem) -> Response:
         )
     if isinstance(problem, TooManySignIns):
         response.headers["retry-after"] = str(problem.retry_after)
+    elif isinstance(problem, TooMany):
+        response.headers["retry-after"] = "5"
     return response
 
 

@@ -11,6 +11,7 @@ alone, with long waits.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -29,6 +30,8 @@ class Limit:
     first: int
     cap: int
 
+
+log = logging.getLogger(__name__)
 
 LIMITS: Final = {
     "pair": Limit(free=5, first=2, cap=900),  # one account from one address
@@ -97,7 +100,10 @@ async def _count(connection: Connection, kind: str, subject: bytes, now: datetim
     row = await connection.fetchrow(_COUNT, subject, now, now - FORGET)
     if row["until"] > now:
         raise TooManySignIns(int((row["until"] - now).total_seconds()) + 1)  # rolls the count back
-    until = now + timedelta(seconds=wait_after(LIMITS[kind], row["failures"]))
+    seconds = wait_after(LIMITS[kind], row["failures"])
+    if seconds:
+        log.warning("after %s failed sign-ins one %s waits %s s", row["failures"], kind, seconds)
+    until = now + timedelta(seconds=seconds)
     await connection.execute("UPDATE sign_in_failure SET until = $2 WHERE subject = $1", subject, until)
     return row
 
