@@ -84,6 +84,7 @@ class Database:
                 url,
                 min_size=0,  # what breaks off is connected again by whoever needs it next
                 max_size=size,
+                max_queries=2**31,  # a connection is not worn out by use, and what it has prepared is worth keeping
                 command_timeout=None,
                 reset=_leave_as_it_is,
                 server_settings={

@@ -29,34 +29,33 @@ ACTIONS: Final = {
     "delete": "D",
 }
 
-COLUMNS: Final = {
-    "event": "uuid",
-    "at": "bigint",
-    "person": "bigint",
-    "custodians": "text",
-    "disclosed": "boolean",
-    "institution": "text",
-    "login": "text",
-    "name": "text",
-    "agent": "text",
-    "client": "text",
-    "behalf": "text",
-    "basis": "text",
-    "role": "text",
-    "purpose": "text",
-    "action": "text",
-    "interaction": "text",
-    "target": "text",
-    "outcome": "smallint",
-    "why": "text",
-}
-"""Columns of a line, with the type of the array that each is sent as, in the order of `Access.lines`."""
-_AS_STORED: Final = {"custodians": "string_to_array(custodians, ' ')::bigint[]", "action": 'action::"char"'}
+COLUMNS: Final = (
+    "event",
+    "at",
+    "person",
+    "custodians",
+    "disclosed",
+    "institution",
+    "login",
+    "name",
+    "agent",
+    "client",
+    "behalf",
+    "basis",
+    "role",
+    "purpose",
+    "action",
+    "interaction",
+    "target",
+    "outcome",
+    "why",
+)
+"""Columns of a line in the order of `Access.lines` and of the type `audit_line`, as an array of which lines are sent:
+one argument for each column costs more than all that stands in them."""
+_AS_STORED: Final = {"action": 'action::"char"'}
 INSERT: Final = (
     f"INSERT INTO audit ({', '.join(COLUMNS)})"  # noqa: S608
-    f" SELECT {', '.join(_AS_STORED.get(name, name) for name in COLUMNS)}"
-    f" FROM unnest({', '.join(f'${n}::{type}[]' for n, type in enumerate(COLUMNS.values(), 1))})"
-    f" AS n({', '.join(COLUMNS)})"
+    f" SELECT {', '.join(_AS_STORED.get(name, name) for name in COLUMNS)} FROM unnest($1::audit_line[])"
 )
 
 
@@ -89,7 +88,7 @@ class Access:
         persons = self.persons or (0,)
         held = self.custodians or ((),) * len(persons)
         return [
-            (event, at, person, " ".join(map(str, keys)), self._disclosed(person, keys), *rest)
+            (event, at, person, keys, self._disclosed(person, keys), *rest)
             for person, keys in zip(persons, held, strict=True)
         ]
 
@@ -148,7 +147,7 @@ def shown(versions: Sequence[Held]) -> Shown:
 async def record(connection: Connection, accesses: Sequence[Access]) -> None:
     """Write the lines in the transaction that `connection` is in."""
     lines = [line for access in accesses for line in access.lines()]
-    await connection.execute(INSERT, *(list(column) for column in zip(*lines, strict=True)))
+    await connection.execute(INSERT, lines)
 
 
 HASHED: Final = ("seq", *COLUMNS)
