@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from typing import Final
 
 from xinglin.core.rest import outcomes
 from xinglin.core.rest.body import json_body
-from xinglin.core.rest.bundles import STATUS_TEXT, Entry, bundle, response_entry
+from xinglin.core.rest.bundles import Entry, answer_part, bundle, response_entry
 from xinglin.core.rest.entries import PostedBundle, entry_call, numbered, posted_bundle, shows_resources
 from xinglin.core.rest.exchange import Answer, Call
 from xinglin.core.rest.transaction import transaction
-from xinglin.core.schema import decode
 from xinglin.core.validation.structure import sparing_suggestions
+from xinglin.kernel.breath import without_collecting
 from xinglin.kernel.errors import Invalid, TooCostly
 
 WHOLE_SECONDS: Final = 120
 MOST_BYTES: Final = 64 << 20
+LARGE: Final = 1 << 19  # bytes
 
 
 async def batch_or_transaction(call: Call) -> Answer:
     call.records  # noqa: B018  refuse a stranger before reading the body
-    posted = posted_bundle(await json_body(call))
+    raw = await json_body(call)
+    with without_collecting() if len(raw) >= LARGE else nullcontext():
+        return await _carried_out(call, posted_bundle(raw))
+
+
+async def _carried_out(call: Call, posted: PostedBundle) -> Answer:
     if posted.type == "transaction":
         return await transaction(call, posted)
     if posted.type == "batch":
@@ -53,10 +60,11 @@ def _late(number: int) -> Entry:
         expression=f"Bundle.entry[{number}]",
         remedy="Send the rest again.",
     )
-    return response_entry(_response(answer := outcomes.failed(problem), answer.body))
+    return response_entry(answer_part(answer := outcomes.failed(problem), answer.body))
 
 
 async def _entry(call: Call, posted: PostedBundle, number: int) -> Entry:
+    place = f"Bundle.entry[{number}]"
     try:
         entry = entry_call(call, posted, number)
         if entry.call.method == "POST" and not entry.call.segments:
@@ -64,20 +72,7 @@ async def _entry(call: Call, posted: PostedBundle, number: int) -> Entry:
         answer = await call.door.answer(entry.call)
     except Exception as error:
         problem = outcomes.problem_of(error)
-        answer = outcomes.failed(outcomes.placed(problem, f"Bundle.entry[{number}]", "resource") if problem else error)
-        return response_entry(_response(answer, answer.body))
+        answer = outcomes.failed(outcomes.placed(problem, place, "resource") if problem else error)
+        return response_entry(answer_part(answer, answer.body))
     shown = shows_resources(call.prefer(), entry.call.method) or entry.call.segments[-1:][0].startswith("$")
-    return response_entry(_response(answer), answer.body if shown else b"", None)
-
-
-def _response(answer: Answer, outcome: bytes | None = None) -> bytes:
-    """`response` of an entry, from an answer's headers."""
-    headers = dict(answer.headers)
-    parts: dict[str, object] = {"status": STATUS_TEXT.get(answer.status, str(answer.status))}
-    if b"location" in headers:
-        parts["location"] = headers[b"location"].decode()
-    if b"etag" in headers:
-        parts["etag"] = headers[b"etag"].decode()
-    if outcome:
-        parts["outcome"] = decode.parse(outcome)
-    return decode.encode(parts)
+    return response_entry(answer_part(answer), answer.body if shown else b"", None)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 import orjson
 
+from xinglin.core.rest.exchange import Answer
 from xinglin.core.rest.negotiation import etag
 from xinglin.core.store.rows import Stored
 from xinglin.kernel import clock
@@ -86,6 +88,22 @@ def response_part(status: int, stored: Stored | None = None, outcome: bytes | No
     if outcome is not None:
         parts["outcome"] = orjson.Fragment(outcome)
     return orjson.dumps(parts)
+
+
+def answer_part(answer: Answer, outcome: bytes = b"") -> bytes:
+    """The same, from what the interaction alone would have answered."""
+    headers = dict(answer.headers)
+    parts: dict[str, object] = {"status": STATUS_TEXT.get(answer.status, str(answer.status))}
+    parts |= {name: headers[key].decode() for name, key in _FROM_HEADERS.items() if key in headers}
+    if b"last-modified" in headers:
+        moment = parsedate_to_datetime(headers[b"last-modified"].decode())
+        parts["lastModified"] = clock.instant(clock.micros(moment))
+    if outcome:
+        parts["outcome"] = orjson.Fragment(outcome)
+    return orjson.dumps(parts)
+
+
+_FROM_HEADERS: Final = {"location": b"location", "etag": b"etag"}
 
 
 def response_entry(response: bytes, resource: bytes = b"", full_url: str | None = None) -> Entry:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Final
 from urllib.parse import unquote
 
@@ -163,7 +165,7 @@ def _address(base: str, url: str) -> tuple[tuple[str, ...], str]:
 def _headers(outer: Call, request: _Request) -> dict[bytes, bytes]:
     given = (
         (b"if-none-match", request.if_none_match),
-        (b"if-modified-since", request.if_modified_since),
+        (b"if-modified-since", _http_date(request.if_modified_since)),
         (b"if-match", request.if_match),
         (b"if-none-exist", request.if_none_exist),
     )
@@ -171,6 +173,15 @@ def _headers(outer: Call, request: _Request) -> dict[bytes, bytes]:
     if b"prefer" in outer.headers:
         headers[b"prefer"] = outer.headers[b"prefer"]
     return headers
+
+
+def _http_date(instant: str | None) -> str | None:
+    """An entry's instant as the header would say it (bundle.html: ifModifiedSince)."""
+    try:
+        moment = datetime.fromisoformat(instant or "")
+        return format_datetime(moment.astimezone(UTC), usegmt=True) if moment.tzinfo else instant
+    except (ValueError, OverflowError):
+        return instant
 
 
 def shows_resources(prefer: Prefer, method: str) -> bool:

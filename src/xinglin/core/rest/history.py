@@ -47,10 +47,13 @@ async def _history(call: Call, type_name: str | None, resource_id: str | None) -
         before=asked.get(PAGE_PARAMETER),
     )
     show = None if shown.whole else shown
-    rows: list[Stored] = [] if asked.get("_count") == "0" else list(page.rows)
+    none = asked.get("_count") == "0"
+    rows: list[Stored] = [] if none else list(page.rows)
     entries = (history_entry(call.door.base, stored, show) for stored in rows)
-    links = page_links(call, query, page.next)
-    return Answer(200, bundle("history", entries, total=page.total, links=links), resource_body=False)
+    links = page_links(call, query, None if none else page.next)
+    whole = not none and page.next is None and PAGE_PARAMETER not in asked
+    total = len(rows) if whole and page.total is None else page.total
+    return Answer(200, bundle("history", entries, total=total, links=links), resource_body=False)
 
 
 def _asked(query: str, strict: bool) -> dict[str, str]:

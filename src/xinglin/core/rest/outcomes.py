@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from secrets import token_hex
 from typing import Any, Final
 
@@ -111,8 +112,18 @@ def placed(problem: Problem, place: str, element: str = "") -> Problem:
     return type(problem)(issues=issues)
 
 
+def alone(problem: Problem) -> Problem:
+    """The same problem of a write that stands alone: the gate counts writes as entries of a Bundle."""
+    first = "Bundle.entry[0]."
+    issues = [
+        replace(issue, expression=issue.expression.removeprefix(first)) if issue.expression else issue
+        for issue in problem.issues
+    ]
+    return type(problem)(issues=issues)
+
+
 def _within(place: str, expression: str | None, element: str) -> str:
-    if expression is None:
-        return place
+    if expression is None or expression == place or expression.startswith(f"{place}."):
+        return expression or place
     _, _, inner = expression.partition(".")
     return ".".join(part for part in (place, element, inner) if part)

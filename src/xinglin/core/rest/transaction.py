@@ -14,7 +14,7 @@ from typing import Final
 
 from xinglin.core.rest import bundles, outcomes
 from xinglin.core.rest.body import resource as body_resource
-from xinglin.core.rest.bundles import bundle, response_entry, response_part
+from xinglin.core.rest.bundles import answer_part, bundle, response_entry, response_part
 from xinglin.core.rest.create import if_none_exist
 from xinglin.core.rest.entries import Entry, PostedBundle, entry_call, numbered, shows_resources
 from xinglin.core.rest.exchange import Answer, Call, Prefer
@@ -177,5 +177,5 @@ async def _read(entry: Entry) -> bundles.Entry:
         answer = await entry.call.door.answer(entry.call)
     except Problem as problem:
         answer = outcomes.failed(outcomes.placed(problem, entry.place))
-        return response_entry(response_part(answer.status, outcome=answer.body))
-    return response_entry(response_part(answer.status), answer.body)
+        return response_entry(answer_part(answer, answer.body))
+    return response_entry(answer_part(answer), answer.body)

@@ -9,12 +9,15 @@ from xinglin.core.rest.exchange import Answer, Call, Header
 from xinglin.core.rest.gate import Expected, Outcome, Write
 from xinglin.core.rest.negotiation import if_match, version_headers
 from xinglin.core.rest.presentation import presentation
-from xinglin.kernel.errors import Invalid, PreconditionFailed
+from xinglin.kernel.errors import Invalid, PreconditionFailed, Problem
 
 
 async def written(call: Call, write: Write) -> Answer:
     """Carry out one write and answer it."""
-    (outcome,) = await call.records.write([write])
+    try:
+        (outcome,) = await call.records.write([write])
+    except Problem as problem:
+        raise outcomes.alone(problem) from problem
     return answered(call, outcome)
 
 

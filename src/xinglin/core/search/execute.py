@@ -68,7 +68,8 @@ async def search(
     if query.counts_only:
         return SearchResult([], [], await _total(connection, plans, None), None, query.issues)
     rows = await _page(connection, plans, query.count + 1, cursor)
-    more, rows = len(rows) > query.count, rows[: query.count]
+    room = min(query.count, next((at for at, row in enumerate(rows) if row.stored.body is None), query.count))
+    more, rows = len(rows) > room, rows[:room]
     total = known if cursor else await _wanted_total(connection, query, plans, rows, more)
     following = page_token(rows[-1].place, total, secret, context) if more else None
     matches = [row.stored for row in rows]

@@ -13,7 +13,7 @@ from xinglin.core.schema.definitions import resource_types
 from xinglin.core.search.extract import references
 from xinglin.core.search.fetching import fetch
 from xinglin.core.search.parameters import REGISTRY, Parameter
-from xinglin.core.search.plan import columns, stored
+from xinglin.core.search.plan import MOST_BYTES, columns, stored, weighed
 from xinglin.core.search.query import Include
 from xinglin.core.search.references import reference_hashes, typed
 from xinglin.core.search.rows import CANONICAL
@@ -26,7 +26,12 @@ from xinglin.kernel.errors import Issue
 
 MAX_INCLUDED: Final = 5000
 MAX_ROUNDS: Final = 10
-CUT = Issue("incomplete", f"More than {MAX_INCLUDED} resources would be included.", "_include", "warning")
+CUT = Issue(
+    "incomplete",
+    f"More than {MAX_INCLUDED} resources, or {MOST_BYTES >> 20} MiB of them, would be included.",
+    "_include",
+    "warning",
+)
 
 
 async def included(
@@ -54,10 +59,11 @@ class _Walker:
         self.connection, self.visibility, self.now = connection, visibility, now
         self.seen = seen
         self.found: list[Stored] = []
+        self.size = 0  # bytes
 
     @property
     def full(self) -> bool:
-        return len(self.found) > MAX_INCLUDED
+        return len(self.found) > MAX_INCLUDED or self.size > MOST_BYTES
 
     async def round(self, includes: Sequence[Include], around: Sequence[Stored]) -> list[Stored]:
         """What the includes add to these resources, in one statement each way."""
@@ -67,8 +73,11 @@ class _Walker:
         rows += await self._by_hashes(self._hashes(backward, around)) if backward else []
         fresh = []
         for key, found in rows:
-            if key not in self.seen:
+            if found.body is None:  # beyond what one statement may bring
+                self.size = MOST_BYTES + 1
+            elif key not in self.seen:
                 self.seen.add(key)
+                self.size += len(found.body)
                 fresh.append(found)
         self.found += fresh
         return fresh
@@ -135,7 +144,7 @@ class _Walker:
             f"SELECT {columns(r)} FROM ({keys} OFFSET 0) AS c CROSS JOIN LATERAL ({looked_up}) AS {r}"
             f" LIMIT {MAX_INCLUDED + len(self.seen) + 1}"
         )
-        rows = await fetch(self.connection, sql, scope.arguments.values, "_include")
+        rows = await fetch(self.connection, weighed(sql), scope.arguments.values, "_include")
         return [(row[0], stored(row)) for row in rows]
 
 

@@ -38,6 +38,9 @@ HEAD: Final = 5
 ESTIMATE: Final = 10_000
 """`_total=estimate` counts no further than this."""
 
+MOST_BYTES: Final = 32 << 20
+"""Bodies of a page: what would go beyond begins the next one."""
+
 LIMIT: Final = Slot(PAGE, 0)
 """The most rows of a page."""
 
@@ -84,7 +87,7 @@ class Plan:
     def page(self, cursor: Cursor | None) -> Template:
         """As many rows after the cursor as LIMIT says: COLUMNS, then the ordering's."""
         scope = Scope(self.rule, self.now)
-        return scope.template(self.page_in(scope, cursor))
+        return scope.template(weighed(self.page_in(scope, cursor), len(self.ordering.keys)))
 
     def page_in(self, scope: Scope, cursor: Cursor | None) -> str:
         """The same as a part of a statement."""
@@ -245,6 +248,15 @@ COLUMNS: Final = ("key", "type", "id", "version", "updated", "body", "custodian"
 def columns(r: str) -> str:
     """What is read of a resource; `stored` makes a value of it."""
     return ", ".join(f"{r}.{name}" for name in COLUMNS)
+
+
+def weighed(sql: str, keys: int = 0) -> str:
+    """The rows of a statement in their order, NULL in place of a body once those before it fill MOST_BYTES. How long
+    a body is, PostgreSQL knows without reading it."""
+    before = "sum(octet_length(body)) OVER (ROWS UNBOUNDED PRECEDING) - octet_length(body)"
+    body = f"CASE WHEN {before} < {MOST_BYTES} THEN body END AS body"
+    names = [body if name == "body" else name for name in COLUMNS] + [f"s{place}" for place in range(keys)]
+    return f"SELECT {', '.join(names)} FROM ({sql}) AS page"
 
 
 def stored(row: Sequence[Any]) -> Stored:

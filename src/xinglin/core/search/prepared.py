@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from xinglin.core.search import plan as plans
 from xinglin.core.search.ordering import Cursor
-from xinglin.core.search.plan import LIMIT, Plan, chosen, plan_of, settled
+from xinglin.core.search.plan import LIMIT, Plan, chosen, plan_of, settled, weighed
 from xinglin.core.search.query import TypeQuery
 from xinglin.core.search.scope import Rule, Scope
 from xinglin.core.search.slots import Statement, Template
@@ -134,4 +134,4 @@ def _together(driven: tuple[Driven, ...], cursor: Cursor | None) -> Template:
         parts.append(f"({one.plan.page_in(scope, cursor)})")
     every = " UNION ALL ".join(parts)
     sql = f"SELECT * FROM ({every}) AS every ORDER BY person, date DESC, key LIMIT {scope.bind(LIMIT)}"
-    return scope.template(sql)
+    return scope.template(weighed(sql))
