@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from xinglin.access import sharing
+from xinglin.access import emergencies, sharing
 from xinglin.access.categories import use_sensitive
 from xinglin.access.house import House
 from xinglin.access.labelling import complete_labels
@@ -175,12 +175,12 @@ async def test_only_the_person_consents_and_only_for_themselves(county: House) -
 async def test_emergency_access_needs_a_reason_lasts_an_hour_and_is_told(county: House) -> None:
     doctor = Records(county, DOCTOR_A)
     with pytest.raises(Invalid):
-        await sharing.break_glass(doctor, "a1", "unconscious", "")
+        await emergencies.break_glass(doctor, "a1", "unconscious", "")
     with pytest.raises(Forbidden):
-        await sharing.break_glass(Records(county, CLERK_A), "a1", "unconscious", "found in the street")
-    ends = await sharing.break_glass(doctor, "a1", "unconscious", "found in the street")
+        await emergencies.break_glass(Records(county, CLERK_A), "a1", "unconscious", "found in the street")
+    ends = await emergencies.break_glass(doctor, "a1", "unconscious", "found in the street")
     assert await ids(county, DOCTOR_A, "") == {"oa1", "oa2", "ob1", "hiv", "vb"}
-    assert await sharing.emergency_until(doctor, "a1") == ends
+    assert await emergencies.emergency_until(doctor, "a1") == ends
     colleague = Principal("dr-c", "Dr C", Role.CLINICIAN, Purpose.TREATMENT, institution="A", practitioner="pc")
     assert await ids(county, colleague, "") == {"oa1", "oa2"}
     notices = await Records(county, ANNA).search("Communication", "")

@@ -15,7 +15,7 @@ import httpx
 import orjson
 import pytest
 
-from xinglin.access import sharing
+from xinglin.access import emergencies, sharing
 from xinglin.access.audit import Access, AccessEntry
 from xinglin.access.house import House
 from xinglin.access.identity import accounts
@@ -271,7 +271,7 @@ async def test_forms_of_other_sites_do_nothing(hospital: Hospital) -> None:
     words = {"reason": "unconscious", "words": "Found on the street", "confirmed": "1"}
     await visitor.post(f"/desk/people/{PERSON}/emergency", 403, **words)
     await visitor.post(f"/desk/people/{PERSON}/consent", 403, institution="tc-hospital")
-    assert await sharing.emergency_until(Records(hospital.house, clinician()), PERSON) is None
+    assert await emergencies.emergency_until(Records(hospital.house, clinician()), PERSON) is None
 
 
 def clinician() -> Principal:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from browsing import Served, flaws, photograph, sign_in
-from xinglin.access import sharing
+from xinglin.access import emergencies, sharing
 from xinglin.access.house import House
 from xinglin.access.principal import NODE, Principal, Purpose, Role
 from xinglin.access.records import Records, Write
@@ -197,7 +197,7 @@ def test_an_emergency_is_told_seen_and_stays_in_the_list(visit: Any, county: Ser
     async def break_glass(house: House) -> None:
         patient = await _patient_at(house, "pregnant")
         gate = Records(house, doctor_of(patient))
-        await sharing.break_glass(gate, patient, "unconscious", "急诊 <script>alert(1)</script> 昏迷")
+        await emergencies.break_glass(gate, patient, "unconscious", "急诊 <script>alert(1)</script> 昏迷")
         await Records(house, gate.principal.for_purpose(Purpose.EMERGENCY)).search("Observation", f"subject={patient}")
 
     county.behind(break_glass)

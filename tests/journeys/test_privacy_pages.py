@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from browsing import Served, flaws, photograph
-from xinglin.access import sharing
+from xinglin.access import emergencies
 from xinglin.access.house import House
 from xinglin.access.principal import Principal, Purpose, Role
 from xinglin.access.records import Records
@@ -20,7 +20,7 @@ async def _break_glass(house: House) -> None:
     async with house.database.connection() as connection:
         patient = await connection.fetchval("SELECT patient FROM account WHERE login = 'patient'")
     gate = Records(house, DOCTOR)
-    await sharing.break_glass(gate, patient, "unconscious", "急诊昏迷，家属不在场")
+    await emergencies.break_glass(gate, patient, "unconscious", "急诊昏迷，家属不在场")
     await Records(house, DOCTOR.for_purpose(Purpose.EMERGENCY)).search("Observation", f"subject={patient}")
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from attacked import ANNA, DOCTOR, concept, observation, ref
-from xinglin.access import sharing
+from xinglin.access import emergencies, sharing
 from xinglin.access.consent import ROLE_CLASS, compile_consent
 from xinglin.access.principal import Principal, Purpose, Role
 from xinglin.access.records import Records
@@ -141,7 +141,7 @@ async def test_case_90_an_emergency_refused_is_recorded(own_county: County) -> N
         ("nix", "unconscious", "found in the street", NotFound),
     ):
         with pytest.raises(error):
-            await sharing.break_glass(doctor, id, reason, words)
+            await emergencies.break_glass(doctor, id, reason, words)
     rows = await county.fetch("SELECT outcome FROM audit WHERE interaction = 'break-glass' AND login = 'dr-a'")
     assert [row["outcome"] for row in rows] == [4, 4, 4]
 
@@ -152,12 +152,12 @@ async def test_case_90_a_person_is_located_by_number_and_day_only(own_county: Co
     await county.put(
         "B", {"resourceType": "Patient", "id": "b3", "identifier": [{"value": "5"}], "birthDate": "1980-05-03"}
     )
-    assert await sharing.locate(Records(county.house, DOCTOR), "5", "1980-05-03") == ["b3"]
+    assert await emergencies.locate(Records(county.house, DOCTOR), "5", "1980-05-03") == ["b3"]
     with pytest.raises(Invalid):
-        await sharing.locate(Records(county.house, DOCTOR), "5", birth)
+        await emergencies.locate(Records(county.house, DOCTOR), "5", birth)
     for number in ("*", "5,777", "%", "|5", "urn:id|777", "5\\,6"):
-        assert await sharing.locate(Records(county.house, DOCTOR), number, "1980-05-03") in ([], ["b3"]), number
-    assert await sharing.locate(Records(county.house, DOCTOR), "777", "1980-05-03") == []
+        assert await emergencies.locate(Records(county.house, DOCTOR), number, "1980-05-03") in ([], ["b3"]), number
+    assert await emergencies.locate(Records(county.house, DOCTOR), "777", "1980-05-03") == []
 
 
 # what is nobody's -----------------------------------------------------------------------------------------------------
@@ -254,7 +254,7 @@ async def test_a_patient_changes_their_own_words_and_no_finding_of_others(own_co
 
 async def test_the_notice_of_an_emergency_stays(own_county: County) -> None:
     county = own_county
-    await sharing.break_glass(Records(county.house, DOCTOR), "a1", "unconscious", "found in the street")
+    await emergencies.break_glass(Records(county.house, DOCTOR), "a1", "unconscious", "found in the street")
     (id,) = await county.ids("anna", "Communication")
     assert (await county.ask("anna", "DELETE", f"Communication/{id}")).status_code == 403
     assert (await county.ask("dr-b", "DELETE", f"Communication/{id}")).status_code == 404

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from attacked import ANNA, DOCTOR, County, concept, county, observation, own_county, ref
-from xinglin.access import oversight, preview, sharing
+from xinglin.access import emergencies, oversight, preview, sharing
 from xinglin.access.oversight import JUSTIFIED, NOT_JUSTIFIED
 from xinglin.access.principal import Principal, Purpose, Role
 from xinglin.access.records import Records, Write
@@ -46,7 +46,7 @@ async def test_case_89_one_person_is_closed_out_at_home_and_nobody_else(own_coun
     assert await seen(gate(county, COLLEAGUE)) == {"oa1", "oa4"}
     with pytest.raises(NotFound):
         await gate(county, DOCTOR).vread("Observation", "oa1", 1)
-    await sharing.break_glass(gate(county, DOCTOR), "a1", "unconscious", "found in the street")
+    await emergencies.break_glass(gate(county, DOCTOR), "a1", "unconscious", "found in the street")
     assert "oa1" in await seen(gate(county, DOCTOR))
     await sharing.withdraw(gate(county, ANNA), denial.id)
     assert await seen(gate(county, COLLEAGUE)) == {"oa1", "oa4"}
@@ -222,7 +222,7 @@ async def test_a_hidden_record_of_a_person_has_no_id(county: County) -> None:
 
 async def test_case_90_an_emergency_waits_for_a_review_that_the_person_reads(own_county: County) -> None:
     county = own_county
-    await sharing.break_glass(gate(county, DOCTOR), "a1", "unconscious", "found in the street")
+    await emergencies.break_glass(gate(county, DOCTOR), "a1", "unconscious", "found in the street")
     (case,) = await oversight.judgements(gate(county, OFFICER))
     assert (case.kind, case.login, case.reason, case.finding) == (oversight.REVIEW, "dr-a", "unconscious", "")
     assert [one.id for one in await oversight.judgements(gate(county, ANNA))] == [case.id]
@@ -242,12 +242,12 @@ async def test_case_90_an_emergency_waits_for_a_review_that_the_person_reads(own
 async def test_case_90_repeated_misuse_closes_the_glass(own_county: County) -> None:
     county = own_county
     for _ in range(oversight.rules()["misuse"]["not_justified"]):
-        await sharing.break_glass(gate(county, DOCTOR), "b2", "other", "curious about her")
+        await emergencies.break_glass(gate(county, DOCTOR), "b2", "other", "curious about her")
         case = (await oversight.judgements(gate(county, OFFICER), open_only=True))[0]
         await oversight.judge(gate(county, OFFICER), case.id, case.version, NOT_JUSTIFIED, "No patient of ours.")
     with pytest.raises(Forbidden):
-        await sharing.break_glass(gate(county, DOCTOR), "b2", "other", "curious again")
-    await sharing.break_glass(gate(county, COLLEAGUE), "b2", "unconscious", "found in the street")
+        await emergencies.break_glass(gate(county, DOCTOR), "b2", "other", "curious again")
+    await emergencies.break_glass(gate(county, COLLEAGUE), "b2", "unconscious", "found in the street")
     rows = await county.fetch(
         "SELECT outcome FROM audit WHERE interaction = 'break-glass' AND login = 'dr-a' ORDER BY seq DESC LIMIT 1"
     )

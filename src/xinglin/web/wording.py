@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from xinglin.access.categories import Category, categories, classify
-from xinglin.access.sharing import EMERGENCY_REASONS
+from xinglin.access.emergencies import EMERGENCY_REASONS
 from xinglin.kernel import clock
 from xinglin.ui.i18n import N_, _, language, zone
 from xinglin.web.account.words import LOGGED

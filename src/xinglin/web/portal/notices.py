@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from xinglin.access.emergencies import EMERGENCY_NOTICE
 from xinglin.access.records import Records, Write
-from xinglin.access.sharing import CONSENT_REQUEST, EMERGENCY_NOTICE
+from xinglin.access.sharing import CONSENT_REQUEST
 from xinglin.core.schema.decode import parse
 from xinglin.kernel import clock
 from xinglin.web.chart.gather import gather_type

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from xinglin.access import sharing
+from xinglin.access import emergencies
 from xinglin.access.persons.find import Match
 from xinglin.access.principal import Role
 from xinglin.access.records import Found, Stored
@@ -180,7 +180,7 @@ async def locate(request: Request) -> Response:
     if form.value is None:
         return page(request, LOCATE, current="/desk/locate", status=422, form=form, found=None)
     try:
-        ids = await sharing.locate(records(request), form.value.identifier, form.value.birth_date.isoformat())
+        ids = await emergencies.locate(records(request), form.value.identifier, form.value.birth_date.isoformat())
     except Invalid as problem:
         refused = form.refuse(identifier=sentences(problem)[0])
         return page(request, LOCATE, current="/desk/locate", status=422, form=refused, found=None)

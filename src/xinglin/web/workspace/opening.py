@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from xinglin.access import sharing
+from xinglin.access import emergencies, sharing
+from xinglin.access.emergencies import EMERGENCY_REASONS
 from xinglin.access.principal import Role
-from xinglin.access.sharing import EMERGENCY_REASONS
 from xinglin.kernel.errors import Invalid, NotFound
 from xinglin.ui import forms
 from xinglin.ui.i18n import N_, _, language
@@ -90,7 +90,7 @@ async def emergency_page(request: Request) -> Response:
         given = {"reason": form.value.reason, "words": form.value.words, "confirmed": "1"}
         return _framed(request, person, CONFIRM, given=given, reason=_reasons()[form.value.reason])
     try:
-        await sharing.break_glass(records(request), _patient(request), form.value.reason, form.value.words)
+        await emergencies.break_glass(records(request), _patient(request), form.value.reason, form.value.words)
     except Invalid as problem:
         return _asked(request, person, form.refuse(words=sentences(problem)[0]))
     return see_other(f"/desk/people/{_patient(request)}")

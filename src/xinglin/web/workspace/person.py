@@ -11,7 +11,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from xinglin.access import sharing
+from xinglin.access import emergencies, sharing
 from xinglin.access.principal import Purpose, Role
 from xinglin.access.records import Records
 from xinglin.access.sharing import Elsewhere
@@ -70,7 +70,7 @@ async def open_person(request: Request) -> Person:
     While an emergency access is open everything is read for that purpose, and the access log says so.
     """
     who, id = principal(request), str(request.path_params["patient"])
-    until = await sharing.emergency_until(Records(house(request), who), id)
+    until = await emergencies.emergency_until(Records(house(request), who), id)
     gate = Records(house(request), who.for_purpose(Purpose.EMERGENCY) if until else who)
     linked = await sharing.linked(gate, id)
     own_first = sorted((one for one in linked if one.visible), key=lambda one: one.custodian != who.institution)
