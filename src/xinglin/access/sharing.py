@@ -1,7 +1,7 @@
 """What is held elsewhere, and who opens it: the verbs behind the consent pages. Emergencies: emergencies.py.
 
-Everything that lasts is a FHIR resource: a Consent (permit, withdraw), a Task (a clinician asks for consent); grants are
-their projection.
+Everything that lasts is a FHIR resource: a Consent (permit, withdraw), a Task (a clinician asks for consent).
+Grants are their projection.
 """
 
 from __future__ import annotations
