@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xinglin.core.search.parse import MAX_DEPTH, pairs, parse
+from xinglin.core.search.naming import MAX_DEPTH
+from xinglin.core.search.parse import parse
 from xinglin.core.search.query import (
     And,
     Chain,
@@ -25,6 +26,7 @@ from xinglin.core.search.query import (
     TextValue,
     TokenValue,
 )
+from xinglin.core.search.querystring import pairs
 from xinglin.core.search.values import date_range, fold, number_range, prefix_end
 from xinglin.kernel.errors import Invalid, Problem
 

@@ -20,8 +20,9 @@ from xinglin.access.purposes import beyond_care, legal_bases, legal_basis
 from xinglin.access.records import Records
 from xinglin.access.scopes import scoped_types
 from xinglin.core.schema.decode import parse as parse_resource
-from xinglin.core.search.parse import RESULT_PARAMETERS, pairs, parse
+from xinglin.core.search.parse import RESULT_PARAMETERS, parse
 from xinglin.core.search.query import TypeQuery
+from xinglin.core.search.querystring import pairs
 from xinglin.core.search.walking import Extent, Place, removed, walk
 from xinglin.core.store.keys import TYPE_NUMBERS, key_of
 from xinglin.core.store.read import newest

@@ -39,8 +39,9 @@ from xinglin.core.schema.decode import encode
 from xinglin.core.search.execute import SearchResult
 from xinglin.core.search.execute import search as run_search
 from xinglin.core.search.extract import extract
-from xinglin.core.search.parse import encoded, parse
+from xinglin.core.search.parse import parse
 from xinglin.core.search.query import Query
+from xinglin.core.search.querystring import encoded
 from xinglin.core.store import read as store
 from xinglin.core.store.keys import TYPE_NUMBERS, key_of
 from xinglin.core.store.read import HistoryQuery

@@ -19,8 +19,9 @@ from xinglin.access.principal import Principal, Role
 from xinglin.core.search.compiled import Compiled, all_of
 from xinglin.core.search.conditions import compile_condition
 from xinglin.core.search.parameters import REGISTRY
-from xinglin.core.search.parse import ELSEWHERE, RESULT_PARAMETERS, pairs, parse
+from xinglin.core.search.parse import ELSEWHERE, RESULT_PARAMETERS, parse
 from xinglin.core.search.query import And, Condition, Match, Not, Or
+from xinglin.core.search.querystring import pairs
 from xinglin.core.search.resolve import TERMINOLOGICAL
 from xinglin.core.search.scope import Alias
 from xinglin.core.search.scope import Scope as Statement

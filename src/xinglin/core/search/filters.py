@@ -15,7 +15,7 @@ from xinglin.core.search.query import And, Condition, DateValue, Match, Missing,
 from xinglin.kernel.errors import Invalid
 
 if TYPE_CHECKING:
-    from xinglin.core.search.parse import _Request
+    from xinglin.core.search.parse import Request
 
 MAX_NESTING: Final = 20
 MAX_PARTS: Final = 100
@@ -27,7 +27,7 @@ _STRING_MODES: Final = {"eq": "equals", "co": "contains", "sw": None, "ew": "end
 _TOKEN_MODES: Final = {"eq": None, "in": "in", "ss": "above", "sb": "below"}
 
 
-def filter_condition(text: str, type_name: str, request: _Request) -> Condition:
+def filter_condition(text: str, type_name: str, request: Request) -> Condition:
     """The condition an expression states of a type. Raises Invalid, naming the place."""
     reader = _Reader(text, request)
     found = reader.alternatives(type_name, 0)
@@ -37,7 +37,7 @@ def filter_condition(text: str, type_name: str, request: _Request) -> Condition:
 
 
 class _Reader:
-    def __init__(self, text: str, request: _Request) -> None:
+    def __init__(self, text: str, request: Request) -> None:
         self.request = request
         self.lexemes: list[str] = []
         self.at = 0

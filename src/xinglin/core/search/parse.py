@@ -7,25 +7,21 @@ parameter is given must make sense under both.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, Final, cast
-from urllib.parse import quote_plus, unquote_to_bytes
 
 from xinglin.core.schema.definitions import compartment, resource_types
 from xinglin.core.search import texts
 from xinglin.core.search.filters import filter_condition
+from xinglin.core.search.naming import MAX_STEPS, Names, Reading, UnknownParameter, named, too_many_steps
 from xinglin.core.search.parameters import REGISTRY, Parameter, Registry
 from xinglin.core.search.query import (
     DEFAULT_COUNT,
     MAX_COUNT,
-    Chain,
     Condition,
     Has,
     Include,
     Match,
-    Missing,
-    Not,
     Or,
     Query,
     ReferenceValue,
@@ -34,13 +30,10 @@ from xinglin.core.search.query import (
     Total,
     TypeQuery,
 )
-from xinglin.kernel.errors import Invalid, Issue, Problem
+from xinglin.core.search.querystring import pairs
+from xinglin.kernel.errors import Invalid, Issue
 
-MAX_TEXT: Final = 65_536
-MAX_PARAMETERS: Final = 100
 MAX_VALUES: Final = 1000
-MAX_STEPS: Final = 4000
-MAX_DEPTH: Final = 8
 MAX_INCLUDES: Final = 50
 MAX_SORTS: Final = 8
 
@@ -49,67 +42,6 @@ RESULT_PARAMETERS: Final = frozenset(
 )
 ELSEWHERE: Final = frozenset({"_format", "_pretty"})
 """Parameters that the REST layer answers."""
-
-MODIFIERS: Final[dict[str, frozenset[str]]] = {
-    "string": frozenset({"exact", "contains"}),
-    "token": frozenset({"text", "not", "above", "below", "in", "not-in", "of-type"}),
-    "reference": frozenset({"identifier"}),
-    "uri": frozenset({"above", "below"}),
-}
-
-
-class UnknownParameter(Invalid):
-    """No such parameter: what `lenient` forgives."""
-
-    default_code = "not-supported"
-
-
-class StillIndexed(UnknownParameter):
-    """Posted at run time, and existing data is not indexed yet: an answer would leave resources out."""
-
-    default_code = "incomplete"
-
-
-class Unchainable(Invalid):
-    """Not a reference: where a chain passes through several types, those of which this is true are left out."""
-
-
-def pairs(text: str) -> list[tuple[str, str]]:
-    """The parameters of a query string, decoded. Raises Invalid for what is too long or no UTF-8."""
-    if len(text) > MAX_TEXT:
-        raise Invalid(f"The query has more than {MAX_TEXT} characters.", code="too-long")
-    found = []
-    for part in text.split("&"):
-        if part:
-            name, _, value = part.partition("=")
-            found.append((_decoded(name), _decoded(value)))
-    if len(found) > MAX_PARAMETERS:
-        raise Invalid(f"The query has more than {MAX_PARAMETERS} parameters.", code="too-long")
-    return found
-
-
-def _decoded(text: str) -> str:
-    if text.isascii() and "%" not in text and "+" not in text and "\0" not in text:
-        return text
-    try:
-        decoded = unquote_to_bytes(text.replace("+", " ")).decode()
-    except UnicodeDecodeError:
-        raise Invalid(f"{text[:80]!r} is not percent-encoded UTF-8.") from None
-    if "\0" in decoded:
-        raise Invalid("A query cannot hold the character U+0000.")
-    return decoded
-
-
-_ENCODED: Final = {n: f"%{n:02X}" for n in range(128) if not (chr(n).isalnum() or chr(n) in "_.-~")} | {32: "+"}
-
-
-def encoded(parameters: Iterable[tuple[str, str]]) -> str:
-    """Parameters as a query string: what `urlencode` gives, in a fraction of its time."""
-    return "&".join([f"{_quoted(name)}={_quoted(value)}" for name, value in parameters])
-
-
-def _quoted(text: str) -> str:
-    return text.translate(_ENCODED) if text.isascii() else quote_plus(text)
 
 
 def parse(
@@ -126,28 +58,7 @@ def parse(
     """
     given = pairs(parameters) if isinstance(parameters, str) else list(parameters)
     given = [(name, value) for name, value in given if value.strip() and name not in ELSEWHERE]
-    return _Request(given, lenient, registry).query(type_name, within)
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What a parameter's name means on a type: a function from its value to a condition.
-
-    `steps` is how many types its chains pass through, for the bound on all of a request's.
-    """
-
-    condition: Callable[[_Request, str], Condition]
-    steps: int = 0
-
-
-MOST_NAMED: Final = 200
-"""Characters of a name whose reading is remembered."""
-
-
-@lru_cache(maxsize=4096)
-def _remembered(registry: Registry, revision: int, type_name: str, name: str) -> Reading:
-    """The reading of a name that has been read before; errors are not remembered."""
-    return _Names(registry).reading(type_name, name, 0)
+    return Request(given, lenient, registry).query(type_name, within)
 
 
 @lru_cache(maxsize=1024)
@@ -157,7 +68,7 @@ def _members(registry: Registry, revision: int, name: str, type_name: str) -> tu
     return tuple(parameter for code in codes if (parameter := registry.get(type_name, code)))
 
 
-class _Request:
+class Request:
     """One request while it is read: its parameters, and what had to be set aside."""
 
     def __init__(self, given: list[tuple[str, str]], lenient: bool, registry: Registry) -> None:
@@ -176,6 +87,8 @@ class _Request:
 
     def query(self, type_name: str | None, within: tuple[str, str] | None) -> Query:
         types = self._types(type_name, within)
+        if self._one("_contained", texts.CONTAINED) not in (None, "false"):
+            self._forgiving("_contained", _no_contained)
         branches = tuple([self._branch(name, within, len(types) == 1) for name in types])
         return Query(
             branches=branches,
@@ -248,10 +161,7 @@ class _Request:
             return filter_condition(value, type_name, self)
         if name == "_list":
             return self.listed(type_name, value)
-        if len(name) <= MOST_NAMED:
-            reading = _remembered(self.registry, self.registry.revision, type_name, name)
-        else:
-            reading = _Names(self.registry).reading(type_name, name, 0)
+        reading = named(self.registry, type_name, name)
         if reading.steps:
             self.count_steps(reading.steps)
         return reading.condition(self, value)
@@ -263,7 +173,7 @@ class _Request:
         return Has(self.registry.of_type("List")["item"], chosen)
 
     def parameter(self, type_name: str, code: str) -> Parameter:
-        return _Names(self.registry).parameter(type_name, code)
+        return Names(self.registry).parameter(type_name, code)
 
     def chain(self, parameter: Parameter, only: str, inner: Callable[[str], Condition]) -> Condition:
         """The parts for each type that the reference may point to and that knows the next parameter."""
@@ -272,17 +182,17 @@ class _Request:
             condition = inner(target)
             return Reading(lambda request, value: condition)
 
-        return _Names(self.registry, self.count_steps).chain(parameter, only, reading).condition(self, "")
+        return Names(self.registry, self.count_steps).chain(parameter, only, reading).condition(self, "")
 
     def match(self, parameter: Parameter, modifier: str | None, value: str) -> Condition:
         """A parameter with its modifier and its alternatives."""
-        return _Names(self.registry).match(parameter, modifier).condition(self, value)
+        return Names(self.registry).match(parameter, modifier).condition(self, value)
 
     def count_steps(self, number: int) -> None:
         """A chain may pass through any type: what it unfolds to is bounded before it unfolds."""
         self.steps += number
         if self.steps > MAX_STEPS:
-            raise _too_many_steps()
+            raise too_many_steps()
 
     def count_values(self, number: int) -> None:
         self.values += number
@@ -314,9 +224,9 @@ class _Request:
         text = self._single("_count", "")
         if not text:
             return DEFAULT_COUNT
-        if not (text.isascii() and text.isdigit() and len(text) < 10):
+        if not (text.isascii() and text.isdigit()):
             raise Invalid("_count is a whole number.", expression="_count")
-        return min(int(text), MAX_COUNT)
+        return min(int(text[:10]), MAX_COUNT)
 
     def _sorts(self, type_name: str) -> tuple[Sort, ...]:
         written = self._all("_sort")
@@ -364,129 +274,5 @@ class _Request:
         return Include(source, code, target or None, iterate, reverse)
 
 
-def _too_many_steps() -> Invalid:
-    return Invalid(
-        "The chain passes through too many types.",
-        code="too-costly",
-        remedy="Name the type of each reference, as in subject:Patient.name.",
-    )
-
-
-class _Names:
-    """The names of parameters, read once for whatever values they are given. `counted` is told of each type that a
-    chain passes through, where they are not counted here."""
-
-    def __init__(self, registry: Registry, counted: Callable[[int], None] | None = None) -> None:
-        self.registry = registry
-        self.steps = 0
-        self.count_steps = counted or self._count_steps
-
-    def _count_steps(self, number: int) -> None:
-        self.steps += number
-        if self.steps > MAX_STEPS:
-            raise _too_many_steps()
-
-    def reading(self, type_name: str, name: str, depth: int) -> Reading:
-        if depth > MAX_DEPTH:
-            raise Invalid(f"{name}: chained more than {MAX_DEPTH} deep.", code="too-costly", expression=name)
-        if name == "_filter":
-            return Reading(lambda request, value: filter_condition(value, type_name, request))
-        if name == "_list":
-            return Reading(lambda request, value: request.listed(type_name, value))
-        if name.startswith("_has:"):
-            return self.has(type_name, name, depth)
-        head, dot, rest = name.partition(".")
-        code, colon, modifier = head.partition(":")
-        parameter = self.parameter(type_name, code)
-        if dot:
-            return self.chain(parameter, modifier, lambda target: self.reading(target, rest, depth + 1))
-        return self.match(parameter, modifier if colon else None)
-
-    def parameter(self, type_name: str, code: str) -> Parameter:
-        found = self.registry.get(type_name, code)
-        if found is None or (found.code in texts.UNSUPPORTED and found.code != "_filter"):
-            known = ", ".join(sorted(self.registry.of_type(type_name)))
-            raise UnknownParameter(
-                f"{type_name} has no search parameter {code!r}.", expression=code, remedy=f"It has: {known}."
-            )
-        if found.url in self.registry.pending():
-            raise StillIndexed(
-                f"{code!r} is still being indexed for existing data.", expression=code, remedy="Try again later."
-            )
-        return found
-
-    def chain(self, parameter: Parameter, only: str, inner: Callable[[str], Reading]) -> Reading:
-        """The parts for each type that the reference may point to and that knows the next parameter."""
-        if parameter.kind != "reference":
-            raise Unchainable(f"{parameter.name} is no reference: it cannot be chained.", expression=parameter.code)
-        targets = (only,) if only else texts.targets_of(parameter)
-        if only:
-            self.registry.of_type(only)
-        parts: list[tuple[str, Reading]] = []
-        refused: Problem | None = None
-        for target in targets:
-            self.count_steps(1)  # bounded before it unfolds
-            try:
-                parts.append((target, inner(target)))
-            except (UnknownParameter, Unchainable) as unknown:
-                refused = unknown
-        if not parts:
-            raise refused or UnknownParameter(f"{parameter.name} refers to nothing.", expression=parameter.code)
-
-        def condition(request: _Request, value: str) -> Condition:
-            found: list[Condition] = []
-            refused: Problem | None = None
-            for target, reading in parts:
-                try:
-                    found.append(Chain(parameter, target, reading.condition(request, value)))
-                    request.count_values(1)
-                except (UnknownParameter, Unchainable) as unknown:
-                    refused = unknown
-            if refused and not found:
-                raise refused
-            return found[0] if len(found) == 1 else Or(tuple(found))
-
-        return Reading(condition, self.steps)
-
-    def has(self, type_name: str, name: str, depth: int) -> Reading:
-        parts = name.split(":", 3)
-        if len(parts) != 4 or not all(parts):
-            raise Invalid(f"{name} is not _has:Type:reference:parameter.", expression=name)
-        parameter = self.parameter(parts[1], parts[2])
-        if parameter.kind != "reference" or type_name not in texts.targets_of(parameter):
-            raise Invalid(f"{parameter.name} does not refer to {type_name}.", expression=name)
-        inner = self.reading(parts[1], parts[3], depth + 1)
-        return Reading(lambda request, value: Has(parameter, inner.condition(request, value)), self.steps)
-
-    def match(self, parameter: Parameter, modifier: str | None) -> Reading:
-        """A parameter with its modifier."""
-        if modifier == "missing":
-            return Reading(lambda request, value: _missing(parameter, value))
-        kind, types = parameter.kind, texts.targets_of(parameter)
-        if modifier is not None and kind == "reference" and modifier in resource_types():
-            types, modifier = (modifier,), None
-        elif modifier is not None and modifier not in MODIFIERS.get(kind, frozenset()):
-            known = ", ".join(sorted(MODIFIERS.get(kind, frozenset()) | {"missing"}))
-            raise Invalid(
-                f"{parameter.code} cannot have the modifier {modifier!r}.",
-                code="not-supported",
-                expression=parameter.code,
-                remedy=f"A {kind} parameter has: {known}.",
-            )
-
-        def condition(request: _Request, value: str) -> Condition:
-            written = texts.split_escaped(value, ",")
-            request.count_values(len(written))
-            base = self.registry.base
-            values = tuple([texts.value(parameter, modifier, part, types, base) for part in written])
-            if modifier in ("not", "not-in"):
-                return Not(Match(parameter, values, "in" if modifier == "not-in" else None))
-            return Match(parameter, values, modifier)
-
-        return Reading(condition)
-
-
-def _missing(parameter: Parameter, value: str) -> Condition:
-    if value not in ("true", "false"):
-        raise Invalid(f"{parameter.code}:missing is true or false.", expression=parameter.code)
-    return Missing(parameter, value == "true")
+def _no_contained() -> None:
+    raise UnknownParameter("Contained resources are not searched on their own.", expression="_contained")

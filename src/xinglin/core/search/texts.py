@@ -24,7 +24,14 @@ from xinglin.kernel.errors import Invalid
 PREFIXES: Final = frozenset({"eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"})
 SUMMARIES: Final = ("true", "text", "data", "count", "false")
 TOTALS: Final = ("none", "estimate", "accurate")
-UNSUPPORTED: Final = frozenset({"_text", "_content", "_query", "near"})
+CONTAINED: Final = ("false", "true", "both")
+UNSUPPORTED: Final = {
+    "_text": "narratives are not indexed",
+    "_content": "the whole text of resources is not indexed",
+    "_query": "it has no named queries",
+    "near": "positions are not indexed",
+}
+"""Parameters of R4 that are left out, and why."""
 MAX_VALUE: Final = 2000
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
