@@ -96,6 +96,11 @@ NAMES = [
     "单田芳",
     "王佳怡",
     "王佳琪",
+    "王佳淇",
+    "王志文",
+    "王子文",
+    "Jon Sm\u0456th",
+    "Ann Smith",
     "",
 ]
 PATIENTS = st.fixed_dictionaries(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from xinglin.access.persons import identifiers
+from xinglin.access.persons import identifiers, spelling
 from xinglin.access.persons.comparisons import BIRTH, COMPARISONS, FIELDS
 from xinglin.access.persons.matching import Band, decide, rules, threshold
 from xinglin.access.persons.traits import Traits
@@ -143,6 +143,27 @@ EXAMPLES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
         who("Mya Jane Smith", phone=ALSO, address=HOME),
         "twins-of-like-names",
     ),
+    ("a character that looks alike", who("王春未", phone=ALSO), who("王春末", phone=ALSO), "like-names"),
+    ("a sound that is nearly the same", who("王志文", phone=ALSO), who("王子文", phone=ALSO), "like-names"),
+    ("a character that looks alike, with the number", who("王春未", id=ID), who("王春末", id=ID), "weight-linked"),
+    (
+        "sisters whose names look alike",
+        who("王春未", phone=ALSO),
+        who("王春末", "1982-09-21", phone=ALSO),
+        "brothers-and-sisters",
+    ),
+    (
+        "a Cyrillic letter that looks Latin",
+        who("John Smith", phone=ALSO),
+        who("J\u043ehn Sm\u0456th", phone=ALSO),
+        "weight-linked",
+    ),
+    (
+        "known by the middle name",
+        who("Mary Jane Smith", phone=ALSO, address=HOME),
+        who("Jane Smith", phone=ALSO, address=HOME),
+        "weight-linked",
+    ),
     (
         "neither birth date nor family name",
         who("Ana Lopez", id=ID),
@@ -180,6 +201,21 @@ def test_the_explanation_adds_up_and_a_rare_name_weighs_more() -> None:
         assert decision.weight == pytest.approx(shipped().prior + sum(part.weight for part in decision.parts))
         assert [part.field for part in decision.parts] == list(FIELDS)
     assert rare.weight > common.weight + 3
+
+
+def test_a_character_looks_like_those_of_one_group() -> None:
+    shapes = spelling._shapes()
+    groups = spelling._data("look_alikes")["groups"]
+    assert len(shapes) == sum(map(len, groups)), "a character stands in two groups"
+    assert all(spelling.fold_han(group) == group for group in groups), "compared after traditional became simplified"
+    assert spelling.shape_of("晓铃") == spelling.shape_of("晓玲") != spelling.shape_of("晓今")
+
+
+def test_letters_of_other_alphabets_are_read_as_latin_among_latin_ones_only() -> None:
+    for mixed in ("Sm\u0456th", "\u0405mith", "SMI\u0422H", "SM\u0399TH"):
+        assert spelling.fold_latin(mixed) == "smith", mixed
+    assert spelling.fold_latin("\u0410\u043d\u043d\u0430") == "\u0430\u043d\u043d\u0430"  # Анна is a name of its own
+    assert spelling.fold_latin("Zoë") == "zoe" and spelling.fold_latin("LYU") == "lv"
 
 
 def test_the_levels_of_birth_dates() -> None:

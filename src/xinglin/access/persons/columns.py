@@ -24,6 +24,8 @@ TYPES: Final = {
     "family": "VARCHAR",
     "given": "VARCHAR",
     "middle": "VARCHAR",
+    "shape": "VARCHAR",
+    "sound": "VARCHAR",
     "spelt": "VARCHAR[]",
     "nicknames": "VARCHAR[]",
     "newborn": "BOOLEAN",

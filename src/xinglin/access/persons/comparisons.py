@@ -177,6 +177,23 @@ def _initial(a: Traits, b: Traits) -> bool:
     return min(len(a.given), len(b.given)) == 1 and a.given[:1] == b.given[:1]
 
 
+def _by_middle_name(a: Traits, b: Traits) -> bool:
+    """One is known by what is the other's middle name, or stands there with its initial alone."""
+    for x, y in ((a, b), (b, a)):
+        if x.given and not x.middle and y.middle and x.given in (y.middle, y.middle[:1]):
+            return True
+    return False
+
+
+_BY_MIDDLE_NAME: Final = Level(
+    "middle-name",
+    Verdict.PARTIAL,
+    _by_middle_name,
+    "(l.given <> '' AND l.middle = '' AND r.middle <> '' AND (l.given = r.middle OR l.given = r.middle[1:1])"
+    " OR r.given <> '' AND r.middle = '' AND l.middle <> '' AND (r.given = l.middle OR r.given = l.middle[1:1]))",
+)
+
+
 FAMILY: Final = Comparison(
     "family",
     (
@@ -220,6 +237,13 @@ GIVEN: Final = Comparison(
             "(NOT (l.han_given <> '' AND r.han_given <> '') AND list_has_any(l.spelt, r.spelt))",
         ),
         _SWAPPED,
+        _same("looks-alike", "shape", Verdict.CLOSE),
+        Level(
+            "sounds-alike",
+            Verdict.CLOSE,
+            lambda a, b: bool(a.han_given or b.han_given) and a.sound != "" and a.sound == b.sound,
+            "((l.han_given <> '' OR r.han_given <> '') AND l.sound <> '' AND l.sound = r.sound)",
+        ),
         _part("han_given"),
         Level(
             "one-character",
@@ -240,6 +264,7 @@ GIVEN: Final = Comparison(
             _initial,
             "(least(length(l.given), length(r.given)) = 1 AND l.given[1:1] = r.given[1:1])",
         ),
+        _BY_MIDDLE_NAME,
         _typo("given", 1),
         _typo("given", 2, "two-slips"),
         _alike("given", 0.9, "alike", Verdict.CLOSE),

@@ -25,6 +25,8 @@ Reading = tuple[tuple[str, ...], tuple[str, ...]]
 """Syllables of surname and given name."""
 _TONE_MARKS: Final = {"\u0304": "1", "\u0301": "2", "\u030c": "3", "\u0300": "4"}
 _TONED_SYLLABLE: Final = re.compile(r"([a-zv]+)([1-5])")
+_MIXED: Final = re.compile(r"[^\W\d_]+")
+_SOFT: Final = re.compile(r"([aei]n)g")
 _APART: Final = re.compile(r"[\s·•.,，'’\-]+")
 
 
@@ -59,7 +61,12 @@ def fold_han(text: str) -> str:
 
 
 def fold_latin(text: str) -> str:
-    """Lower case letters and digits without accents; ü, and lyu or nyu as passports write it, become v."""
+    """Lower case letters and digits without accents; ü, and lyu or nyu as passports write it, become v.
+
+    In a Latin word, letters of other alphabets that look Latin are read as what they look like.
+    """
+    if not text.isascii():
+        text = _MIXED.sub(_as_latin, text)
     text = unicodedata.normalize("NFD", unicodedata.normalize("NFKC", text).casefold())
     text = text.replace("u\u0308", "v").replace("u:", "v")
     # A tone mark may stand between u and its dots.
@@ -68,9 +75,41 @@ def fold_latin(text: str) -> str:
     return plain.replace("lyu", "lv").replace("nyu", "nv")
 
 
+def _as_latin(word: re.Match[str]) -> str:
+    letters = word[0]
+    return letters.translate(_homoglyphs()) if any(c.isascii() and c.isalpha() for c in letters) else letters
+
+
+@cache
+def _homoglyphs() -> dict[int, str]:
+    letters: dict[str, str] = _data("homoglyphs")["letters"]
+    return {ord(letter): latin for letter, latin in letters.items()}
+
+
+@cache
+def _shapes() -> dict[int, str]:
+    groups: list[str] = _data("look_alikes")["groups"]
+    return {ord(character): group[0] for group in groups for character in group}
+
+
+def _data(name: str) -> dict[str, Any]:
+    data: dict[str, Any] = orjson.loads(files(__package__).joinpath(f"{name}.json").read_bytes())
+    return data
+
+
+def shape_of(han: str) -> str:
+    """Simplified characters, each as the first of those that it looks like."""
+    return han.translate(_shapes())
+
+
+def sound_of(latin: str) -> str:
+    """Pinyin without what many speakers do not tell apart: zh, ch, sh and z, c, s; -ng and -n behind a, e, i; ü, u."""
+    return _SOFT.sub(r"\1", latin.replace("zh", "z").replace("ch", "c").replace("sh", "s")).replace("v", "u")
+
+
 @cache
 def _surnames() -> dict[str, list[str]]:
-    readings: dict[str, list[str]] = orjson.loads(files(__package__).joinpath("surnames.json").read_bytes())["readings"]
+    readings: dict[str, list[str]] = _data("surnames")["readings"]
     return readings
 
 

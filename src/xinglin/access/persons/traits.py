@@ -22,6 +22,8 @@ from xinglin.access.persons.spelling import (
     latin_spellings,
     names_of,
     readings,
+    shape_of,
+    sound_of,
     without_tones,
 )
 from xinglin.access.persons.terms import birth_of, phones_of
@@ -34,7 +36,8 @@ class Traits:
     """Texts are folded, "" where nothing is known.
 
     han_family, han_given: the first name in characters. family, given, middle: the first in Latin letters, otherwise
-    the pinyin of the other. spelt: every spelling of every name in one piece. nicknames: what `given` is short for.
+    the pinyin of the other. shape, sound: the given name as it roughly looks and sounds. spelt: every spelling of every
+    name in one piece. nicknames: what `given` is short for.
     birth: 4, 6 or 8 digits. number: a national number, also one whose check fails. strong: identifiers that name one
     person, kind:value; kinds: their kinds. twin: order in a multiple birth.
     """
@@ -44,6 +47,8 @@ class Traits:
     family: str = ""
     given: str = ""
     middle: str = ""
+    shape: str = ""
+    sound: str = ""
     spelt: frozenset[str] = frozenset()
     nicknames: frozenset[str] = frozenset()
     newborn: bool = False
@@ -114,10 +119,13 @@ def _names(patient: dict[str, Any]) -> dict[str, Any]:
     latin = next((name for name in names if not name.han), None)
     newborn = any(map(_is_newborn, names))
     shown = _latin_of(latin or han, newborn)
+    han_given = "" if newborn or not han else _known("".join(han.given))
     return {
         "han_family": _known(han.family) if han else "",
-        "han_given": "" if newborn or not han else _known("".join(han.given)),
+        "han_given": han_given,
         **shown,
+        "shape": shape_of(han_given),
+        "sound": sound_of(shown["given"]),
         "spelt": frozenset() if newborn else frozenset(text for name in names for text in _both_ways(name)),
         "nicknames": nickname_groups().get(shown["given"], frozenset()),
         "newborn": newborn,
