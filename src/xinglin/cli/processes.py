@@ -13,7 +13,7 @@ from typing import Any
 
 import asyncpg
 
-from xinglin.kernel import jobs
+from xinglin.kernel import jobs, logs
 from xinglin.kernel.config import Settings, load
 from xinglin.kernel.errors import Problem
 
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 def application() -> Any:
     """What a web worker runs; granian calls it by name in each worker process."""
     end_with_parent()
+    logs.configure()
     from xinglin.app import application as build
 
     return build()
@@ -56,7 +57,7 @@ def background() -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     end_with_parent()
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
+    logs.configure()
     asyncio.run(_rounds(load()))
 
 

@@ -25,6 +25,7 @@ from rich.markup import escape
 from xinglin.access.identity import providers, sealing
 from xinglin.cli import console, processes
 from xinglin.cli.migrate import bring_up_to_date
+from xinglin.kernel import logs
 from xinglin.kernel.config import Settings
 from xinglin.kernel.database import serving
 from xinglin.kernel.errors import Conflict, Invalid, Problem
@@ -162,6 +163,7 @@ def _server(settings: Settings) -> Any:
         workers=settings.workers,
         websockets=False,
         log_level="warning",  # type: ignore[arg-type]
+        log_dictconfig=logs.SERVER,
         workers_kill_timeout=KILL_SECONDS,
         respawn_failed_workers=True,
     )

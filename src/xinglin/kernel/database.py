@@ -143,9 +143,19 @@ async def migrate(connection: Connection, packages: Sequence[str]) -> list[str]:
         raise DatabaseUnavailable(f"PostgreSQL {version.major} is too old.", remedy="Use PostgreSQL 15 or newer.")
     await connection.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK)
     try:
+        await _keep_account(connection)
         return [name for name, text in _migrations(packages) if await _apply(connection, name, text)]
     finally:
         await connection.execute("SELECT pg_advisory_unlock($1)", MIGRATION_LOCK)
+
+
+async def _keep_account(connection: Connection) -> None:
+    """The table of what was applied. Looked for first: a role that may not make tables may find all of them there."""
+    if await connection.fetchval("SELECT to_regclass('migration')") is None:
+        await connection.execute(
+            "CREATE TABLE IF NOT EXISTS migration"
+            " (name text PRIMARY KEY, checksum text NOT NULL, applied timestamptz NOT NULL DEFAULT now())"
+        )
 
 
 def _migrations(packages: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -157,10 +167,6 @@ def _migrations(packages: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 async def _apply(connection: Connection, name: str, text: str) -> bool:
-    await connection.execute(
-        "CREATE TABLE IF NOT EXISTS migration"
-        " (name text PRIMARY KEY, checksum text NOT NULL, applied timestamptz NOT NULL DEFAULT now())"
-    )
     checksum = sha256(text.encode()).hexdigest()
     known = await connection.fetchval("SELECT checksum FROM migration WHERE name = $1", name)
     if known is not None:
