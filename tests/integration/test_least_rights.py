@@ -1,4 +1,4 @@
-"""The node under the rights that docs/how-to/install.md gives it: rows, and nothing else. The SQL is read from there."""
+"""The node under the rights that docs/how-to/install.md gives it: rows, and nothing else. The SQL is read there."""
 
 from __future__ import annotations
 

@@ -339,7 +339,10 @@ async def test_other_documents_are_saved_never_opened(hospital: Hospital) -> Non
     assert "Save as a file" in await visitor.get(f"/desk/people/{PERSON}/documents/scan")
     answer = await visitor.http.get(f"/desk/people/{PERSON}/documents/scan?download")
     assert answer.content == b"%PDF-1.7 <script>"
-    assert answer.headers["content-disposition"].startswith("attachment")
+    assert answer.headers["content-disposition"] == 'attachment; filename="document-scan.pdf"'
+    await document(hospital, "odd", "application/pdf", b"MZ\x90 a program")
+    named = (await visitor.http.get(f"/desk/people/{PERSON}/documents/odd?download")).headers["content-disposition"]
+    assert named == 'attachment; filename="document-odd.bin"', "the ending is what the bytes deserve"
     assert answer.headers["content-type"] == "application/octet-stream"
     assert answer.headers["x-content-type-options"] == "nosniff"
 

@@ -21,6 +21,11 @@ TAGS: Final = frozenset([*TEXT.split(), *TABLES.split()])
 PREAMBLE: Final = 128
 PROGRAMS: Final = (b"MZ", b"\x7fELF", b"#!", b"\xca\xfe\xba\xbe", b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe")
 """How files begin that a computer would run."""
+ENDINGS: Final = (
+    (0, b"%PDF-", "pdf"), (0, b"\x89PNG\r\n\x1a\n", "png"), (0, b"\xff\xd8\xff", "jpg"), (0, b"GIF8", "gif"),
+    (0, b"II*\x00", "tif"), (0, b"MM\x00*", "tif"), (PREAMBLE, b"DICM", "dcm"), (0, b"{\\rtf", "rtf"),
+)  # fmt: skip
+"""What a file is by how it begins, or what stands at a place in it."""
 UNSAID: Final = {"head", "script", "style", "title"}
 """What goes with all that it holds: none of it is the document's text."""
 
@@ -76,6 +81,12 @@ def _document(item: Dated) -> Document:
 
 def attachment_of(document: Mapping[str, Any]) -> Mapping[str, Any]:
     return next((c.get("attachment", {}) for c in document.get("content", ())), {})
+
+
+def file_name(id: str, data: bytes) -> str:
+    """What a document is saved as: our name, never the sender's, and the ending that its bytes deserve."""
+    ending = next((name for at, sign, name in ENDINGS if data.startswith(sign, at)), "bin")
+    return f"document-{id}.{ending}"
 
 
 def without_preamble(data: bytes) -> bytes:

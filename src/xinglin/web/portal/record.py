@@ -14,8 +14,7 @@ from xinglin.kernel.errors import NotFound
 from xinglin.ui.formats import reference_range
 from xinglin.ui.i18n import _
 from xinglin.ui.parts import Column
-from xinglin.ui.templating import SECURITY_HEADERS
-from xinglin.web.chart.documents import attachment_of, content_of
+from xinglin.web.chart.documents import attachment_of, content_of, file_name
 from xinglin.web.chart.gather import gather
 from xinglin.web.chart.timeline import KINDS, TYPES, Dated, chosen, entries, kind_of
 from xinglin.web.chart.trends import code_of, flag_of, range_of
@@ -126,7 +125,8 @@ async def document_page(request: Request) -> Response:
     if "download" in request.query_params:
         if not content.data:
             raise NotFound("There is no such page.", remedy="Go back, or start from home.")
-        headers = {**SECURITY_HEADERS, "content-disposition": "attachment"}
+        name = file_name(str(document["id"]), content.data)
+        headers = {"content-disposition": f'attachment; filename="{name}"'}
         return Response(content.data, media_type="application/octet-stream", headers=headers)
     return page(
         request,

@@ -10,9 +10,8 @@ from xinglin.access.principal import Role
 from xinglin.core.schema.decode import parse
 from xinglin.ui.i18n import _
 from xinglin.ui.parts import Column
-from xinglin.ui.templating import SECURITY_HEADERS
 from xinglin.web.chart import summary
-from xinglin.web.chart.documents import attachment_of, content_of, documents
+from xinglin.web.chart.documents import attachment_of, content_of, documents, file_name
 from xinglin.web.guards import institutions, signed_in
 from xinglin.web.workspace.person import gathered_items, no_page, open_person, own_resource, shown, today_date
 from xinglin.web.workspace.rows import immunization_columns, medicine_columns
@@ -75,6 +74,7 @@ async def document_page(request: Request) -> Response:
         holder = parse((await person.records.read("Binary", found[0].binary)).body)
     content = content_of(holder)
     if "download" in request.query_params and content.data:
-        headers = {**SECURITY_HEADERS, "content-disposition": "attachment"}
+        name = file_name(found[0].id, content.data)
+        headers = {"content-disposition": f'attachment; filename="{name}"'}
         return Response(content.data, media_type="application/octet-stream", headers=headers)
     return shown(request, person, "document", "/documents", document=found[0], content=content)
