@@ -27,6 +27,8 @@ _QUOTE = b'"'
 _ESCAPED_QUOTE_OR_NUL = re.compile(rb"\\u00(?:22|00)")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+STRINGS = 10_000  # that are looked at in one piece
+_SOME_STRINGS = re.compile(rb'(?:[^"]*+"(?:[^"\\]++|\\.)*+"){1,%d}+' % STRINGS, re.DOTALL)
 _MARKS = (b",", b"{", b"[")  # each stands before a value
 _TAGS = (b"<", b"&")  # of a narrative, whose reading costs twice as much; four escapes cost as much as a value
 _BRACKETS = bytes.maketrans(b"[]{}", b"()()")
@@ -86,8 +88,24 @@ def too_many_values(text: bytes, most: int = MAX_VALUES) -> bool:
     inside = 2 * sum(map(text.count, _TAGS)) + text.count(b"\\") // 4
     if inside + sum(map(text.count, _MARKS)) <= most:
         return False
-    plain = _STRING.sub(b"", text)
-    return inside + sum(map(plain.count, _MARKS)) > most
+    return _more_marks_than(text, most - inside)
+
+
+def _more_marks_than(text: bytes, most: int) -> bool:
+    """Whether more values than `most` begin outside strings; looks no further than it must, a piece at a time.
+
+    Between two strings of an object or array stands a mark or a colon: fewer marks than half the strings of a piece
+    are a malformed text's, which is not worth the reading and counts as if it had them.
+    """
+    place = missing = 0
+    while place < len(text) and most >= 0:
+        some = _SOME_STRINGS.match(text, place)
+        end = some.end() if some else len(text)  # what follows the last string
+        plain = _STRING.sub(b"", text[place:end])
+        marks = sum(map(plain.count, _MARKS))
+        most -= marks + (missing if some else 0)
+        place, missing = end, max(0, STRINGS // 2 - 1 - marks)
+    return most < 0
 
 
 def too_deep(text: bytes) -> bool:
