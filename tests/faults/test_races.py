@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -64,20 +65,22 @@ class Node:
 
 
 @pytest.fixture(scope="module")
-async def node(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Node]:
+async def node() -> AsyncIterator[Node]:
     """Served on a PostgreSQL of the module's own, which is for the node a server like any other.
 
-    The fixture's `serving` starts it again when a test has killed it.
+    `serving` starts it again when a test has killed it. Its folder is not pytest's, which another run of pytest closes
+    to other users: root's server runs as another, and would not start again.
     """
-    tmp_path = tmp_path_factory.mktemp("races")
-    settings = Settings(home=tmp_path / "database")
     port = free_port()
-    with serving(settings) as url:
-        given = {"XINGLIN_DATABASE_URL": url}
-        with running(tmp_path, "serve", "--port", str(port), "--workers", "2", **given) as process:
-            await until(lambda: answers(port))
-            token = run(tmp_path, "token", "--role", "system", "--hours", "12", **given).stdout.strip()
-            yield Node(process, f"http://127.0.0.1:{port}/fhir", token, settings.home)
+    with TemporaryDirectory(prefix="xinglin-test-", ignore_cleanup_errors=True) as folder:
+        home = Path(folder)
+        settings = Settings(home=home / "database")
+        with serving(settings) as url:
+            given = {"XINGLIN_DATABASE_URL": url}
+            with running(home, "serve", "--port", str(port), "--workers", "2", **given) as process:
+                await until(lambda: answers(port))
+                token = run(home, "token", "--role", "system", "--hours", "12", **given).stdout.strip()
+                yield Node(process, f"http://127.0.0.1:{port}/fhir", token, settings.home)
 
 
 async def until(done: Callable[[], bool], seconds: float = 120) -> None:
