@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from xinglin.core.rest.door import query_of
+from xinglin.kernel.errors import Invalid
+
 if TYPE_CHECKING:
     from serving import Client
 
@@ -75,6 +78,21 @@ async def test_if_match_lets_one_writer_through(fhir: Client) -> None:
     assert (await fhir("DELETE", "Patient/p", if_match='W/"1"')).status_code == 412
     assert (await fhir("PUT", "Patient/p", patient("p"), if_match="rubbish")).status_code == 400
     assert (await fhir("PUT", "Patient/p", patient("p"), if_match='W/"99999999999"')).status_code == 412
+
+
+async def test_if_match_takes_several_versions_and_any(fhir: Client) -> None:
+    assert (await fhir("PUT", "Patient/p", patient("p"), if_match="*")).status_code == 412
+    await fhir("PUT", "Patient/p", patient("p"))
+    for tags, status in (('W/"7", W/"1"', 200), ('W/"7", "8"', 412), ('W/"99999999999", W/"2"', 200), ("*", 200)):
+        answer = await fhir("PUT", "Patient/p", patient("p", f"李{tags}"), if_match=tags)
+        assert answer.status_code == status, tags
+    patch = {"content_type": "application/json-patch+json"}
+    change = [{"op": "add", "path": "/active", "value": True}]
+    assert (await fhir("PATCH", "Patient/p", change, if_match='W/"3", W/"9"', **patch)).status_code == 412
+    assert (await fhir("PATCH", "Patient/p", change, if_match="*", **patch)).status_code == 200
+    assert (await fhir("DELETE", "Patient?_id=p", if_match='W/"4"')).status_code == 412
+    assert (await fhir("DELETE", "Patient?_id=p", if_match="*")).status_code == 204
+    assert (await fhir("DELETE", "Patient/p", if_match="*")).status_code == 412
 
 
 async def test_if_none_match_star_creates_only(fhir: Client) -> None:
@@ -205,6 +223,13 @@ async def test_search_tells_total_links_and_what_was_used(fhir: Client) -> None:
     assert len(posted.json()["entry"]) == 2
     counted = (await fhir("GET", "Patient?family=王&_summary=count")).json()
     assert counted["total"] == 5 and "entry" not in counted
+
+
+def test_a_query_may_come_as_bare_utf_8() -> None:
+    """As curl sends what was typed; through the whole application: tests/security/test_parsers.py."""
+    assert query_of("family=王&a=%E7".encode()) == "family=王&a=%E7"
+    with pytest.raises(Invalid, match="UTF-8"):
+        query_of(b"family=\xff")
 
 
 async def test_an_unknown_parameter_is_told_or_refused_never_dropped(fhir: Client) -> None:

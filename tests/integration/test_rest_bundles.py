@@ -83,6 +83,59 @@ async def test_references_between_entries_become_those_of_what_is_stored(fhir: C
     assert subjects == ["/".join(places[1].split("/")[:2]), "Patient/known"]
 
 
+async def test_references_are_read_as_their_bundle_means_them(fhir: Client) -> None:
+    """bundle.html#references: relative ones from the entry's own fullUrl; http.html#trules: links of narratives too."""
+    elsewhere = "http://elsewhere/fhir"
+    link = {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml"><a href="{UUID}">x</a></div>'}
+    answer = await fhir(
+        "POST",
+        "",
+        bundle(
+            "transaction",
+            entry("POST", "Patient", patient(), UUID),
+            entry("POST", "Patient", patient(), f"{elsewhere}/Patient/1"),
+            entry("POST", "Observation", observation("Patient/1"), f"{elsewhere}/Observation/1"),
+            entry("POST", "Observation", observation("Patient/1", text=link)),
+            entry("POST", "Observation", observation("Patient?identifier=urn:mrn|9")),
+            entry("POST", "Patient", patient(), ifNoneExist="identifier=urn:mrn|9"),
+        ),
+        prefer="return=representation",
+    )
+    stored = [one["resource"] for one in answer.json()["entry"]]
+    ids = [f"Patient/{one['id']}" for one in stored]
+    assert [one["subject"]["reference"] for one in stored[2:5]] == [ids[1], "Patient/1", ids[5]]
+    assert f'<a href="{ids[0]}">' in stored[3]["text"]["div"]
+
+
+async def test_one_condition_creates_once_in_a_transaction(fhir: Client) -> None:
+    known = patient(identifier=[{"system": "urn:mrn", "value": "5"}])
+    create = entry("POST", "Patient", known, ifNoneExist="identifier=urn:mrn|5")
+    twice = bundle("transaction", {**create, "fullUrl": UUID}, {**create, "fullUrl": UUID[:-1] + "b"})
+    twice["entry"].append(entry("POST", "Observation", observation(UUID[:-1] + "b")))
+    for statuses in (["201 Created", "200 OK", "201 Created"], ["200 OK", "200 OK", "201 Created"]):
+        answered = (await fhir("POST", "", twice)).json()["entry"]
+        assert [one["response"]["status"] for one in answered] == statuses
+        assert answered[0]["response"]["location"] == answered[1]["response"]["location"]
+    assert await count(fhir, "Patient") == 1
+    update = entry("PUT", "Patient?identifier=urn:mrn|6", patient(identifier=[{"system": "urn:mrn", "value": "6"}]))
+    refused = await fhir("POST", "", bundle("transaction", update, update))
+    assert (refused.status_code, refused.json()["issue"][0]["code"]) == (400, "duplicate")
+
+
+async def test_reads_in_a_bundle_say_version_and_time(fhir: Client) -> None:
+    await fhir("PUT", "Patient/p", patient(id="p"))
+    for kind in ("batch", "transaction"):
+        later = entry("GET", "Patient/p", ifModifiedSince="2099-01-01T00:00:00+08:00")
+        found, unchanged = (await fhir("POST", "", bundle(kind, entry("GET", "Patient/p"), later))).json()["entry"]
+        assert found["response"]["etag"] == 'W/"1"' and found["response"]["lastModified"]
+        assert unchanged["response"]["status"] == "304 Not Modified" and "resource" not in unchanged
+    wrong = bundle("batch", entry("FOO", "x"), entry("POST", "Observation", observation(UUID)))
+    places = [
+        one["response"]["outcome"]["issue"][0]["expression"] for one in (await fhir("POST", "", wrong)).json()["entry"]
+    ]
+    assert places == [["Bundle.entry[0]"], ["Bundle.entry[1].resource.subject"]]
+
+
 async def test_entries_are_carried_out_in_the_specified_order(fhir: Client) -> None:
     """Deletes, then creates, then updates, then reads: whatever the order of the entries."""
     await fhir("PUT", "Patient/old", patient(id="old", identifier=[{"system": "urn:mrn", "value": "1"}]))

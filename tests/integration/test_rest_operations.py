@@ -104,6 +104,14 @@ async def test_meta_is_read_added_to_and_taken_from(chart: Client) -> None:
     assert (await chart("GET", "Patient/none/$meta")).status_code == 404
 
 
+async def test_meta_of_a_type_or_of_all_is_what_is_in_use(chart: Client) -> None:
+    await chart("POST", "Patient/p/$meta-add", tags("a", "b"))
+    await chart("POST", "Patient/q/$meta-add", tags("b"))
+    for place, found in (("Patient/$meta", {"a", "b"}), ("$meta", {"a", "b"}), ("Device/$meta", set())):
+        values = (await chart("GET", place)).json().get("parameter", [])
+        assert {tag["code"] for one in values for tag in one["valueMeta"]["tag"]} == found, place
+
+
 async def test_validate_answers_findings_and_stores_nothing(chart: Client) -> None:
     good = {"resourceType": "Patient", "birthDate": "1980-01-01"}
     bad = {"resourceType": "Patient", "birthDate": "1980-13-01"}

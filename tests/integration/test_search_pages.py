@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from xinglin.core.schema.definitions import SearchParameterDef
+from xinglin.core.search import includes, plan, prepared
 from xinglin.core.search.execute import SearchResult, search
 from xinglin.core.search.extract import extract
 from xinglin.core.search.parameters import REGISTRY
@@ -74,6 +75,30 @@ async def test_a_page_link_of_another_search_is_refused(connection: asyncpg.Conn
         query = replace(parse("_count=1", "Patient"), page=page)
         with pytest.raises(Invalid, match="page link"):
             await search(connection, query, UNRESTRICTED, now=NOW, secret=b"s", context=context)
+
+
+async def test_a_page_ends_before_its_bodies_grow_too_heavy(
+    connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "MOST_BYTES", 20_000)
+    prepared.prepared.cache_clear()
+    heavy = [patient(f"p{n}", name=[{"family": "x", "text": "x" * 8_000}]) for n in range(7)]
+    encounter = {"resourceType": "Encounter", "id": "e", "status": "planned", "class": {"code": "AMB"}}
+    await store(connection, *heavy, {**encounter, "subject": {"reference": "Patient/p0"}})
+    for text, type_name in (("_count=100", "Patient"), ("_sort=_id&name=x", "Patient"), ("_type=Patient", None)):
+        page, seen, sizes = None, [], []
+        while page is not None or not seen:
+            found = await search(
+                connection, replace(parse(text, type_name), page=page), UNRESTRICTED, now=NOW, secret=b"s"
+            )
+            seen, page = seen + ids(found), found.next
+            sizes.append(len(found.matches))
+        assert sorted(seen) == [f"p{n}" for n in range(7)] and sizes == [3, 3, 1], text
+    monkeypatch.setattr(plan, "MOST_BYTES", 100)
+    monkeypatch.setattr(includes, "MOST_BYTES", 100)
+    whole = await ask(connection, "_include=Encounter:subject", "Encounter")
+    assert [one.id for one in whole.included] == ["p0"] and whole.issues[0].code == "incomplete"
+    prepared.prepared.cache_clear()
 
 
 class Colours:

@@ -86,10 +86,10 @@ def _call(door: Door, scope: Scope, headers: Mapping[bytes, bytes], receive: Rec
     if root and path.startswith(root):
         path = path[len(root) :]
     gate: Records | None = scope["state"].get("records")
-    return Call(door, scope["method"], split_path(path), _query(scope["query_string"]), headers, gate, receive)
+    return Call(door, scope["method"], split_path(path), query_of(scope["query_string"]), headers, gate, receive)
 
 
-def _query(raw: bytes) -> str:
+def query_of(raw: bytes) -> str:
     """The query as text: what a client did not percent-encode, as curl sends 王, is UTF-8."""
     try:
         return raw.decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from xinglin.core.rest.exchange import Answer, Call
 from xinglin.core.rest.gate import Write
@@ -10,16 +11,39 @@ from xinglin.core.rest.negotiation import version_number
 from xinglin.core.rest.parameters import arguments, one, parameters_answer
 from xinglin.core.schema import decode
 from xinglin.core.store.rows import Stored
-from xinglin.kernel.errors import Conflict, Invalid, NotFound, PreconditionFailed
+from xinglin.kernel.errors import Conflict, Invalid, NotFound, PreconditionFailed, TooCostly
 
 LISTS = ("profile", "security", "tag")
 ATTEMPTS = 5
+MOST_PAGES = 20
+PAGE = 1000
+LABELLED = f"_filter={quote('_tag pr true or _profile pr true or _security pr true')}&_count={PAGE}"
 Meta = dict[str, Any]
 
 
 async def meta(call: Call) -> Answer:
     await arguments(call, frozenset())
-    return parameters_answer("return", "valueMeta", _meta_of(await _asked_for(call)))
+    found = await _in_use(call) if len(call.segments) < 3 else _meta_of(await _asked_for(call))
+    return parameters_answer("return", "valueMeta", found)
+
+
+async def _in_use(call: Call) -> Meta:
+    """All profiles, labels and tags of a type's or of all resources that the caller may see, each once."""
+    found: dict[str, dict[Any, Any]] = {name: {} for name in LISTS}
+    query = LABELLED
+    for _ in range(MOST_PAGES):
+        page = await call.records.search(call.type if len(call.segments) > 1 else None, query, strict=True)
+        for stored in page.matches:
+            own = _meta_of(stored)
+            for name in LISTS:
+                found[name] |= {_key(one): one for one in own.get(name, []) if _key(one) not in found[name]}
+        if page.next is None:
+            return {name: list(values.values()) for name, values in found.items() if values}
+        query = f"{LABELLED}&_page={quote(page.next, safe='')}"
+    raise TooCostly(
+        f"More than {MOST_PAGES * PAGE} resources have tags, labels or profiles.",
+        remedy="Ask for one resource's, or search by _tag, _security or _profile.",
+    )
 
 
 async def _asked_for(call: Call) -> Stored:

@@ -61,5 +61,6 @@ def one(found: Arguments, name: str) -> Any | None:
 
 
 def parameters_answer(name: str, value_name: str, value: Any) -> Answer:
-    body = {"resourceType": "Parameters", "parameter": [{"name": name, value_name: value}]}
+    held = [{"name": name, value_name: value}] if value != {} else []  # an element is never empty
+    body = {"resourceType": "Parameters", **({"parameter": held} if held else {})}
     return Answer(200, decode.encode(body), resource_body=False)

@@ -57,7 +57,7 @@ INTERACTIONS: Final = (
 )
 
 _HL7: Final = "http://hl7.org/fhir/OperationDefinition/"
-_EVERYWHERE: Final = frozenset({"instance", "version"})
+_EVERYWHERE: Final = frozenset({"system", "type", "instance", "version"})
 
 OPERATIONS: Final = (
     Operation(
@@ -75,7 +75,13 @@ OPERATIONS: Final = (
         "Check a resource without storing it.",
         definition=_HL7 + "Resource-validate",
     ),
-    Operation("meta", _EVERYWHERE, meta, "A resource's tags, profiles, labels.", definition=_HL7 + "Resource-meta"),
+    Operation(
+        "meta",
+        _EVERYWHERE,
+        meta,
+        "Tags, profiles and labels of a resource, or those in use.",
+        definition=_HL7 + "Resource-meta",
+    ),
     Operation(
         "meta-add",
         frozenset({"instance"}),
