@@ -130,13 +130,25 @@ async def _page(
     """The first rows of every type, merged in the one order."""
     found = []
     for group in gathered(plans) if len(plans) > 1 else [plans]:
-        ready, custom = group[0], group[0].driven.plan.ordering.custom
-        statement = ready.page(limit, cursor) if len(group) == 1 else together(group, limit, cursor)
-        found.append([_found(row, custom) for row in await _fetch(connection, ready, statement)])
+        custom = group[0].driven.plan.ordering.custom
+        found.append([_found(row, custom) for row in await _rows(connection, group, limit, cursor)])
     if len(found) == 1:
         return found[0]
     merged = heapq.merge(*found, key=lambda row: _rank(row.place, plans[0].driven.plan))
     return list(merged)[:limit]
+
+
+async def _rows(
+    connection: asyncpg.Connection, group: Sequence[Ready], limit: int, cursor: Cursor | None
+) -> list[Any]:
+    """The first rows of types that share a statement; where a body has more than its share, all are weighed."""
+    ready = group[0]
+    if len(group) > 1:
+        return await _fetch(connection, ready, together(group, limit, cursor))
+    rows = await _fetch(connection, ready, ready.page(limit, cursor))
+    if any(row["body"] is None for row in rows):
+        rows = await _fetch(connection, ready, ready.page(limit, cursor, heavy=True))
+    return rows
 
 
 def _found(row: Any, custom: bool) -> Found:

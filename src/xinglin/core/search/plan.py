@@ -25,7 +25,7 @@ from xinglin.core.search.ordering import Cursor, Ordering, after_default, orderi
 from xinglin.core.search.predicates import at, token_where
 from xinglin.core.search.query import TypeQuery
 from xinglin.core.search.scope import Rule, Scope
-from xinglin.core.search.slots import PAGE, Slot, Template
+from xinglin.core.search.slots import PAGE, Slot, Template, later
 from xinglin.core.store.keys import NO_DATE, TYPE_NAMES
 from xinglin.core.store.rows import Stored
 
@@ -84,10 +84,15 @@ class Plan:
             counts.append(f"(SELECT count(*) FROM ({rows}) AS {scope.row('p')})")
         return scope.template(f"SELECT {', '.join(counts)}")
 
-    def page(self, cursor: Cursor | None) -> Template:
-        """As many rows after the cursor as LIMIT says: COLUMNS, then the ordering's."""
+    def page(self, cursor: Cursor | None, *, heavy: bool = False) -> Template:
+        """As many rows after the cursor as LIMIT says: COLUMNS, then the ordering's. A body of more than its share of
+        MOST_BYTES is NULL; with `heavy`, one that begins beyond MOST_BYTES: few pages are worth adding up."""
         scope = Scope(self.rule, self.now)
-        return scope.template(weighed(self.page_in(scope, cursor), len(self.ordering.keys)))
+        sql, keys = self.page_in(scope, cursor), len(self.ordering.keys)
+        if heavy:
+            return scope.template(weighed(sql, keys))
+        fits = f"octet_length(body) <= {scope.bind(later(_share, LIMIT))}"
+        return scope.template(_bodies_where(fits, sql, keys))
 
     def page_in(self, scope: Scope, cursor: Cursor | None) -> str:
         """The same as a part of a statement."""
@@ -254,9 +259,17 @@ def weighed(sql: str, keys: int = 0) -> str:
     """The rows of a statement in their order, NULL in place of a body once those before it fill MOST_BYTES. How long
     a body is, PostgreSQL knows without reading it."""
     before = "sum(octet_length(body)) OVER (ROWS UNBOUNDED PRECEDING) - octet_length(body)"
-    body = f"CASE WHEN {before} < {MOST_BYTES} THEN body END AS body"
+    return _bodies_where(f"{before} < {MOST_BYTES}", sql, keys)
+
+
+def _bodies_where(fits: str, sql: str, keys: int) -> str:
+    body = f"CASE WHEN {fits} THEN body END AS body"
     names = [body if name == "body" else name for name in COLUMNS] + [f"s{place}" for place in range(keys)]
     return f"SELECT {', '.join(names)} FROM ({sql}) AS page"
+
+
+def _share(rows: int) -> int:
+    return MOST_BYTES // rows
 
 
 def stored(row: Sequence[Any]) -> Stored:

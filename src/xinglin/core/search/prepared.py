@@ -32,9 +32,9 @@ class Driven:
         self._first: Template | None = None
         self._totals: dict[int | None, Template] = {}
 
-    def page(self, cursor: Cursor | None) -> Template:
-        if cursor is not None:
-            return self.plan.page(cursor)
+    def page(self, cursor: Cursor | None, *, heavy: bool = False) -> Template:
+        if cursor is not None or heavy:
+            return self.plan.page(cursor, heavy=heavy)
         if self._first is None:
             self._first = self.plan.page(None)
         return self._first
@@ -86,8 +86,8 @@ class Ready:
     driven: Driven
     values: tuple[Sequence[Any], Sequence[Any]]
 
-    def page(self, limit: int, cursor: Cursor | None) -> Statement:
-        return self.driven.page(cursor).given((*self.values, (limit,)))
+    def page(self, limit: int, cursor: Cursor | None, *, heavy: bool = False) -> Statement:
+        return self.driven.page(cursor, heavy=heavy).given((*self.values, (limit,)))
 
     def total(self, limit: int | None) -> Statement:
         return self.driven.total(limit).given((*self.values, ()))
