@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
 import pytest
 
 from bulk import begin, client, county, exported, lines, names, observation, put, work
@@ -11,9 +15,10 @@ from xinglin.access.consent import provision
 from xinglin.access.house import House
 from xinglin.access.identity import tokens
 from xinglin.access.principal import Role
-from xinglin.exchange.bulk import exporting
+from xinglin.exchange.bulk import exporting, operations
 from xinglin.exchange.bulk.background import handlers
 from xinglin.kernel import clock, jobs
+from xinglin.kernel.errors import Gone
 
 __all__ = ["county"]
 
@@ -186,6 +191,32 @@ async def test_44_files_made_before_a_withdrawal_are_not_handed_out(county: Hous
         assert (await fhir("GET", file)).status_code == 410
         again = await exported(county, fhir, "Patient/$export")
         assert not any("p3" in name for name in names(await lines(fhir, again)))
+
+
+async def test_44_a_download_under_way_ends_with_the_acknowledgement_of_a_withdrawal(
+    county: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put(county, "B", opened("2099-01-01"))
+    async with client(county, institution="A") as fhir:
+        manifest = await exported(county, fhir, "Patient/$export?_type=Observation")
+        file = manifest["output"][0]["url"].removeprefix(f"{fhir.base}/")
+        read = []
+
+        async def pieces(path: Path, size: int) -> AsyncIterator[bytes]:
+            """The file line by line; the person withdraws, and is told so, before the third."""
+            text = await asyncio.to_thread(path.read_bytes)
+            for number, line in enumerate(text[:size].splitlines(keepends=True)):
+                if number == 2:
+                    await put(county, "B", opened("2024-02-01"))
+                read.append(line)
+                yield line
+
+        assert len((await fhir("GET", file)).text.splitlines()) > 3
+        monkeypatch.setattr(operations, "parts", pieces)
+        with pytest.raises(Gone):  # the server ends the connection
+            await fhir("GET", file)
+        assert len(read) == 3, "the third was read and not sent"
+        assert (await fhir("GET", file)).status_code == 404, "the files are gone"
 
 
 async def test_44_files_are_closed_when_a_consent_runs_out(county: House) -> None:

@@ -16,7 +16,6 @@ from dataclasses import asdict
 from datetime import timedelta
 from email.utils import format_datetime
 from pathlib import Path
-from time import monotonic
 from typing import Any, Final
 
 import orjson
@@ -35,7 +34,6 @@ from xinglin.kernel import clock, jobs
 from xinglin.kernel.database import Connection
 from xinglin.kernel.errors import Gone, Issue, NotFound, TooMany
 
-LOOK_AGAIN: Final = 1.0  # seconds of a download between looks at what consent says
 MOST_UNFINISHED: Final = 5  # jobs of one owner
 _LINES: Final = frozenset({"application/fhir+ndjson", "application/ndjson"})
 _PATIENT: Final = frozenset({"Patient"})
@@ -165,12 +163,9 @@ async def file(call: Call) -> Answer:
 
 
 async def _unless_closed(call: Call, job: jobs.Job, path: Path, length: int) -> AsyncIterator[bytes]:
-    """The file in pieces; where a consent closes something of it on the way, the rest is not sent."""
-    looked = monotonic()
+    """The file in pieces; none leaves after the acknowledgement of a consent that closes something of it."""
     async for piece in parts(path, length):
-        if monotonic() - looked > LOOK_AGAIN:
-            await _refuse_closed(call, job)
-            looked = monotonic()
+        await _refuse_closed(call, job)
         yield piece
 
 
