@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -41,7 +42,7 @@ from xinglin.access.records import Records, Write
 from xinglin.kernel import clock
 from xinglin.kernel.config import Settings
 from xinglin.kernel.database import with_database
-from xinglin.kernel.errors import NotFound, Problem, Unauthenticated, Unprocessable
+from xinglin.kernel.errors import Invalid, NotFound, Problem, Unauthenticated, Unprocessable
 
 pytestmark = pytest.mark.usefixtures("time", "quick")
 
@@ -238,9 +239,39 @@ async def test_secrets_are_sealed_to_their_account(node: House) -> None:
     )
     with pytest.raises(sealing.Unreadable):
         await second_factor.check(node, "clerk", "123456", HERE)
-    node.settings = replace(node.settings, secret_key="k" * 40)
-    with pytest.raises(sealing.Unreadable):
-        await second_factor.check(node, "li", "123456", HERE)
+
+
+async def test_the_key_is_changed_and_nobody_enrols_anew(node: House, time: Time, tmp_path: Path) -> None:
+    """From the node's own key to a given one, to another: all is sealed anew, and then the former opens nothing."""
+    app, _codes = await enrol(node, "li")
+    file = tmp_path / "key"
+    node.settings = replace(node.settings, secret_key=str(file))
+
+    async def renew(*lines: str) -> int:
+        file.write_text("\n".join(lines) + "\n")
+        async with node.database.transaction() as connection:
+            return await sealing.renew(connection, node.settings)
+
+    async def opens() -> bool:
+        time.now += timedelta(seconds=60)
+        try:
+            return await second_factor.check(node, "li", app.at(time.now), HERE) == "otp"
+        except sealing.Unreadable:
+            return False
+
+    first, second = "1" * 40, "2" * 40
+    file.write_text(first)
+    assert await opens(), "the node's own key is still known"
+    assert await renew(first) >= 1 and await renew(first) == 0 and await opens()
+    assert await renew(second) == 0 and not await opens(), "what no key opens is left as it is"
+    assert await renew(second, first) >= 1 and await opens()
+    assert await renew(second) == 0 and await opens()
+    file.write_text(first)
+    assert not await opens()
+    file.write_text("short\n" + first)
+    with pytest.raises(Invalid):
+        sealing.given_keys(str(file))
+    await node.database.pool.execute("DELETE FROM oauth_key")
 
 
 async def test_recovery_codes_open_once_in_any_spelling_and_end_with_new_ones(node: House) -> None:

@@ -99,13 +99,15 @@ async def sequence(house: Any) -> None:
 
 
 async def tidy(house: Any) -> None:
-    """Remove sessions, failures, codes and tokens that have run out."""
-    from xinglin.access.identity import Doorkeeper
+    """Remove sessions, failures, codes and tokens that have run out; seal with today's key what a former one sealed."""
+    from xinglin.access.identity import Doorkeeper, sealing
 
     doorkeeper = Doorkeeper(house.database, session_hours=house.settings.session_hours)
     while True:
         try:
             await doorkeeper.sweep()
+            async with house.database.transaction() as connection:
+                await sealing.renew(connection, house.settings)
         except AWAY as error:
             log.warning("what has run out is not removed, trying again: %s", error)
         await asyncio.sleep(BETWEEN_SWEEPS)

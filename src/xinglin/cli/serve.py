@@ -101,7 +101,7 @@ def stopping_on_signals() -> Iterator[None]:
 def run(settings: Settings, when_ready: Callable[[], None]) -> None:
     """Serve until a signal; `when_ready` is called once the first page has been answered."""
     providers.configured(settings)  # what is wrong with either is said before anything is served
-    sealing.given_key(settings.secret_key)
+    sealing.given_keys(settings.secret_key)
     os.environ.update(console.environment_of(settings, settings.database_url))
     multiprocessing.set_start_method("spawn", force=True)  # forked workers would hold the database folder's lock
     server = _server(settings)

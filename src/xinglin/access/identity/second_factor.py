@@ -61,8 +61,8 @@ async def factors(connection: Connection, login: str) -> Factors:
 async def begin_enrolment(house: House, connection: Connection, login: str) -> str:
     """The ticket for the browser's cookie; the secret waits, sealed, until a code of it has been shown."""
     secret = secrets.token_bytes(rules.data()["totp"]["secret_bytes"])
-    key = await sealing.sealing_key(connection, house.settings)
-    sealed = sealing.seal(key, secret, login).hex()
+    keys = await sealing.sealing_keys(connection, house.settings)
+    sealed = sealing.seal(keys, secret, login).hex()
     return await begun.begin(connection, ENROL, rules.minutes("enrolment"), login=login, secret=sealed)
 
 
@@ -88,11 +88,11 @@ async def confirm(house: House, ticket: str, login: str, code: str, whence: When
             return None
         if await begun.take(connection, ENROL, ticket) is None:
             raise Unauthenticated("Setting up has taken too long.", remedy="Start again.")
-        key = await sealing.sealing_key(connection, house.settings)
+        keys = await sealing.sealing_keys(connection, house.settings)
         await connection.execute(
             "INSERT INTO authenticator (login, secret, last_step, created) VALUES ($1, $2, $3, $4)"
             " ON CONFLICT (login) DO UPDATE SET secret = $2, last_step = $3, created = $4",
-            *(login, sealing.seal(key, secret, login), step, clock.now()),
+            *(login, sealing.seal(keys, secret, login), step, clock.now()),
         )
         await events.tell(connection, "codes-added", login, whence)
         return await make_recovery_codes(connection, login)
@@ -102,8 +102,8 @@ async def _pending(house: House, connection: Connection, ticket: str, login: str
     found = await begun.look(connection, ENROL, ticket)
     if found is None or found.login != login:
         return None
-    key = await sealing.sealing_key(connection, house.settings)
-    return sealing.unseal(key, bytes.fromhex(found.data["secret"]), login)
+    keys = await sealing.sealing_keys(connection, house.settings)
+    return sealing.unseal(keys, bytes.fromhex(found.data["secret"]), login)
 
 
 async def remove(connection: Connection, login: str, whence: Whence) -> None:
@@ -144,8 +144,8 @@ async def _use_step(house: House, connection: Connection, login: str, code: str)
     row = await connection.fetchrow("SELECT secret, last_step FROM authenticator WHERE login = $1 FOR UPDATE", login)
     if row is None:
         return False
-    key = await sealing.sealing_key(connection, house.settings)
-    step = matching_step(sealing.unseal(key, bytes(row["secret"]), login), code, row["last_step"])
+    keys = await sealing.sealing_keys(connection, house.settings)
+    step = matching_step(sealing.unseal(keys, bytes(row["secret"]), login), code, row["last_step"])
     if step is None:
         return False
     await connection.execute("UPDATE authenticator SET last_step = $2 WHERE login = $1", login, step)

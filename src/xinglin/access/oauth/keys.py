@@ -14,7 +14,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from xinglin.access.house import House
-from xinglin.access.identity.sealing import seal, sealing_key, unseal
+from xinglin.access.identity.sealing import seal, sealing_keys, unseal
 from xinglin.access.principal import Principal, Role
 from xinglin.kernel import clock
 from xinglin.kernel.database import Connection
@@ -28,7 +28,7 @@ _LOCK: Final = 7061_1050  # any constant: one process makes a key at a time
 
 async def signing_key(connection: Connection, house: House) -> ECKey:
     """The key in use; a new one where the newest is too old. Inside a transaction."""
-    secret = await sealing_key(connection, house.settings)
+    secret = await sealing_keys(connection, house.settings)
     row = await _newest(connection)
     if row is None:
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
