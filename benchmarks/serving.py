@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from xinglin.cli.migrate import bring_up_to_date
 from xinglin.kernel.config import Settings, load
 from xinglin.kernel.database import serving
 
@@ -35,6 +37,7 @@ def county(people: int) -> Iterator[Settings]:
         settings = replace(load({}), home=home)
         url = stack.enter_context(serving(settings))
         settings = replace(settings, database_url=url)
+        asyncio.run(bring_up_to_date(url))  # a kept one may be of an older version
         if not (home / "loaded").exists():
             load_county(settings, people)
             (home / "loaded").touch()
@@ -43,12 +46,8 @@ def county(people: int) -> Iterator[Settings]:
 
 def load_county(settings: Settings, people: int) -> None:
     """Generate and load, as `xinglin demo` does, without serving."""
-    import asyncio
-
     from xinglin.cli import demo
-    from xinglin.cli.migrate import bring_up_to_date
 
-    asyncio.run(bring_up_to_date(settings.database_url))
     wanted = asyncio.run(demo._begin(settings, people, None))
     demo._load(settings, wanted)
     asyncio.run(demo._finish(settings, wanted))
