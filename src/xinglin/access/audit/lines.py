@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, Protocol, TypedDict
 
 import orjson
@@ -78,13 +79,8 @@ class Access:
 
     def lines(self) -> list[tuple[Any, ...]]:
         """Rows of the audit table; an access that touched nobody's data in particular is one line with person 0."""
-        event, at = uuid.uuid4(), clock.micros(clock.now())
-        who, done = self.principal, self.interaction
-        rest = (
-            *(who.institution or "", who.login, who.name, agent(who), who.client),
-            *(f"Patient/{who.on_behalf}" if who.on_behalf else "", who.basis),
-            *(who.role.value, who.purpose.value, ACTIONS.get(done, "E"), done, self.target, self.outcome, self.why),
-        )
+        event, at, done = uuid.uuid4(), clock.micros(clock.now()), self.interaction
+        rest = (*_asker(self.principal), ACTIONS.get(done, "E"), done, self.target, self.outcome, self.why)
         persons = self.persons or (0,)
         held = self.custodians or ((),) * len(persons)
         return [
@@ -100,6 +96,14 @@ class Access:
         if self.interaction == "export":
             return True
         return bool(own and custodians) and cached_hash64(f"Organization/{own}") not in custodians
+
+
+@lru_cache(maxsize=1024)
+def _asker(who: Principal) -> tuple[str, ...]:
+    """The columns of a line that say who asked, from `institution` to `purpose`."""
+    behalf = f"Patient/{who.on_behalf}" if who.on_behalf else ""
+    acting = (who.institution or "", who.login, who.name, agent(who), who.client, behalf)
+    return (*acting, who.basis, who.role.value, who.purpose.value)
 
 
 def agent(who: Principal) -> str:

@@ -78,7 +78,12 @@ def etag(stored: Stored) -> bytes:
 
 
 def last_modified(stored: Stored) -> bytes:
-    return formatdate(stored.updated // 1_000_000, usegmt=True).encode()
+    return _http_date(stored.updated // 1_000_000)
+
+
+@lru_cache(maxsize=4096)
+def _http_date(seconds: int) -> bytes:
+    return formatdate(seconds, usegmt=True).encode()
 
 
 def version_headers(stored: Stored) -> tuple[Header, Header]:

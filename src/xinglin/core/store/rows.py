@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """One version of a resource. `body` is the JSON text that is served (empty when deleted), `updated` microseconds
     since 1970; `person` and `custodian` are the keys of the Patient it is about and of the Organization that holds it
     (0: none)."""
@@ -19,8 +18,8 @@ class Stored:
     updated: int
     body: bytes
     deleted: bool = False
-    person: int = field(default=0, compare=False)
-    custodian: int = field(default=0, compare=False)
+    person: int = 0
+    custodian: int = 0
 
     @property
     def reference(self) -> str:
