@@ -28,10 +28,15 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-AXE_RUN = """async () => (await axe.run(document, {resultTypes: ['violations'],
+AXE_RUN = """async () => (await axe.run(document, {resultTypes: ['violations'], preload: false,
     runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']})).violations
     .filter(found => ['serious', 'critical'].includes(found.impact))
     .map(found => found.id + ': ' + found.nodes.map(node => node.html.slice(0, 200)).join(' | '))"""
+SETTLED = """async () => {
+    await document.fonts.ready;
+    do await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+    while (document.querySelector('.htmx-request, .htmx-swapping, .htmx-settling'));
+}"""
 OVERFLOW = """() => {
     const hides = e => getComputedStyle(e).clipPath !== 'none' || e.matches('svg, .u-wrap');
     const clipped = e => e && (hides(e) || clipped(e.parentElement));
@@ -86,8 +91,8 @@ def sign_in(page: Any, login: str, password: str = PASSWORD) -> None:
 def flaws(page: Any) -> list[str]:
     """What axe finds serious, and what stands out of the window. The window is made as tall as the page."""
     width = page.viewport_size["width"]
-    page.wait_for_load_state("networkidle")  # a page without its fonts and styles yet is wider than it will be
-    page.evaluate("document.fonts.ready")
+    page.wait_for_load_state("load")  # a page without its fonts and styles yet is wider than it will be
+    page.evaluate(SETTLED)
     page.set_viewport_size({"width": width, "height": page.evaluate("document.body.scrollHeight") + 1})
     overflow = page.evaluate(OVERFLOW)
     page.evaluate(AXE.read_text())
