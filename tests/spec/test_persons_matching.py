@@ -147,6 +147,13 @@ EXAMPLES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("a sound that is nearly the same", who("王志文", phone=ALSO), who("王子文", phone=ALSO), "like-names"),
     ("a character that looks alike, with the number", who("王春未", id=ID), who("王春末", id=ID), "weight-linked"),
     (
+        "twins one letter of pinyin apart",
+        who("张妍", phone=ALSO, address="青囊镇3村5号"),
+        who("张涵", phone=ALSO, address="青囊镇3村5号"),
+        "twins",
+    ),
+    ("one name a part of the other", who("王泽宸", phone=ALSO), who("王宸", phone=ALSO), "part-of-the-name"),
+    (
         "sisters whose names look alike",
         who("王春未", phone=ALSO),
         who("王春末", "1982-09-21", phone=ALSO),

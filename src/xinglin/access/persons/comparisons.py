@@ -185,6 +185,21 @@ def _by_middle_name(a: Traits, b: Traits) -> bool:
     return False
 
 
+def _in_latin(level: Level, pinyin: int) -> Level:
+    """The level for Latin letters. Two names in characters are not compared by letters: 妍 and 涵 are one letter apart,
+    and two children; and the pinyin of one must have more than so many letters."""
+
+    def holds(a: Traits, b: Traits) -> bool:
+        long = min(len(a.given), len(b.given)) > pinyin or not (a.han_given or b.han_given)
+        return long and not _both_han(a, b) and level.holds(a, b)
+
+    sql = (
+        f"(NOT (l.han_given <> '' AND r.han_given <> '') AND (least(length(l.given), length(r.given)) > {pinyin}"
+        f" OR l.han_given = '' AND r.han_given = '') AND {level.sql})"
+    )
+    return Level(level.name, level.verdict, holds, sql)
+
+
 _BY_MIDDLE_NAME: Final = Level(
     "middle-name",
     Verdict.PARTIAL,
@@ -265,9 +280,9 @@ GIVEN: Final = Comparison(
             "(least(length(l.given), length(r.given)) = 1 AND l.given[1:1] = r.given[1:1])",
         ),
         _BY_MIDDLE_NAME,
-        _typo("given", 1),
-        _typo("given", 2, "two-slips"),
-        _alike("given", 0.9, "alike", Verdict.CLOSE),
+        _in_latin(_typo("given", 1), 4),
+        _in_latin(_typo("given", 2, "two-slips"), 8),
+        _in_latin(_alike("given", 0.9, "alike", Verdict.CLOSE), 8),
         _alike("given", 0.8, "distant", Verdict.DIFFER),
         _else(),
     ),
