@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any, Final
@@ -28,12 +28,12 @@ _LOCK: Final = 7061_1050  # any constant: one process makes a key at a time
 
 async def signing_key(connection: Connection, house: House) -> ECKey:
     """The key in use; a new one where the newest is too old. Inside a transaction."""
-    secret = await sealing_keys(connection, house.settings)
+    secrets = await sealing_keys(connection, house.settings)
     row = await _newest(connection)
     if row is None:
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-        row = await _newest(connection) or await _make(connection, secret)
-    return ECKey.import_key(json.loads(unseal(secret, bytes(row["private"]), row["kid"])))
+        row = await _newest(connection) or await _make(connection, secrets)
+    return ECKey.import_key(json.loads(unseal(secrets, bytes(row["private"]), row["kid"])))
 
 
 async def _newest(connection: Connection) -> Any:
@@ -42,10 +42,10 @@ async def _newest(connection: Connection) -> Any:
     )
 
 
-async def _make(connection: Connection, secret: bytes) -> Mapping[str, Any]:
+async def _make(connection: Connection, secrets: Sequence[bytes]) -> Mapping[str, Any]:
     key = ECKey.generate_key("P-256", {"use": "sig", "alg": ALGORITHM}, private=True, auto_kid=True)
     kid = key.kid or ""
-    private = seal(secret, json.dumps(key.as_dict(private=True)).encode(), kid)
+    private = seal(secrets, json.dumps(key.as_dict(private=True)).encode(), kid)
     public = json.dumps(key.as_dict(private=False))
     await connection.execute("INSERT INTO oauth_key VALUES ($1, $2, $3, $4)", kid, public, private, clock.now())
     await connection.execute("DELETE FROM oauth_key WHERE created < $1", clock.now() - PUBLISHED_FOR)

@@ -137,9 +137,7 @@ async def _page(
     return list(merged)[:limit]
 
 
-async def _rows(
-    connection: asyncpg.Connection, group: Sequence[Ready], limit: int, cursor: Cursor | None
-) -> list[Any]:
+async def _rows(connection: asyncpg.Connection, group: Sequence[Ready], limit: int, cursor: Cursor | None) -> list[Any]:
     """The first rows of types that share a statement; where a body has more than its share, all are weighed."""
     ready = group[0]
     if len(group) > 1:
