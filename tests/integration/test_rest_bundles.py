@@ -173,6 +173,38 @@ async def test_conditions_and_versions_of_entries_are_honoured(fhir: Client) -> 
     assert statuses == ["201", "204"]
 
 
+async def test_what_the_store_refuses_names_its_entry_too(fhir: Client) -> None:
+    for name in ("a", "b"):
+        await fhir("PUT", f"Patient/{name}", patient(id=name))
+    there = entry("POST", "Patient", patient(), ifNoneExist="_id=a")
+    for wrong in (
+        entry("PUT", "Patient/a", patient(id="a", active=True), ifMatch='W/"7"'),
+        entry("DELETE", "Patient?family=王"),
+        entry("PUT", "Patient?_id=a", patient(id="b")),
+    ):
+        for before in ([], [there, entry("POST", "Patient", patient())]):
+            refused = await fhir("POST", "", bundle("transaction", *before, wrong))
+            assert refused.status_code in (400, 412), refused.text
+            place = refused.json()["issue"][0]["expression"][0]
+            assert place.startswith(f"Bundle.entry[{len(before)}]"), refused.text
+    alone = await fhir("PUT", "Patient?_id=a", patient(id="b"))
+    assert alone.json()["issue"][0]["expression"] == ["Patient.id"]
+    assert await count(fhir, "Patient") == 2
+
+
+async def test_what_a_stored_bundle_says_within_itself_stays(fhir: Client) -> None:
+    """A document, a message: its entries refer to one another by fullUrl, and to nothing of ours."""
+    document = bundle("collection", {"fullUrl": UUID, "resource": patient()}, {"resource": observation(UUID)})
+    made = await fhir("POST", "Bundle", document)
+    assert made.status_code == 201, made.text
+    assert made.json()["entry"] == document["entry"]
+    around = entry("POST", "Patient", patient(), UUID)
+    answer = await fhir(
+        "POST", "", bundle("transaction", around, entry("POST", "Bundle", document)), prefer="return=representation"
+    )
+    assert answer.json()["entry"][1]["resource"]["entry"] == document["entry"]
+
+
 async def test_patches_stand_in_transactions(fhir: Client) -> None:
     await fhir("PUT", "Patient/p", patient(id="p"))
     wish = base64.b64encode(b'[{"op":"add","path":"/active","value":true}]').decode()

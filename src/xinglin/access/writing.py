@@ -22,6 +22,7 @@ from xinglin.access.scopes import may
 from xinglin.access.topics import NONE as NO_TOPICS
 from xinglin.access.topics import Topics, hold_topics
 from xinglin.core.rest.gate import Write
+from xinglin.core.rest.outcomes import placed
 from xinglin.core.schema.decode import parse
 from xinglin.core.store import write as store
 from xinglin.core.store.keys import TYPE_NUMBERS, hash64, key_of, reference_key
@@ -29,7 +30,7 @@ from xinglin.core.store.rows import Change, Current, IndexRows, Stored
 from xinglin.core.store.visibility import Arguments, Visibility
 from xinglin.kernel.breath import in_slices
 from xinglin.kernel.database import Connection
-from xinglin.kernel.errors import Conflict, Forbidden, Invalid, NotFound, PreconditionFailed, Unprocessable
+from xinglin.kernel.errors import Conflict, Forbidden, Invalid, NotFound, PreconditionFailed, Problem, Unprocessable
 
 ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _FULL_URL: Final = re.compile(r"(https?://.+)/[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}")
@@ -37,6 +38,8 @@ _LINK: Final = re.compile(r"""(\b(?:href|src)\s*=\s*["'])([^"'<>]+)(?=["'])""")
 NOBODY: Final = 0
 _NODES: Final = frozenset({dict, list})
 URI_ELEMENTS: Final = frozenset({"url", "uri", "valueUri", "valueUrl", "valueUuid", "valueOid"})
+CARRIERS: Final = frozenset({"Bundle", "Parameters"})
+"""Types that carry whole resources: what these say of one another is meant within it (a document, a message)."""
 
 Search = Callable[[Connection, str, str], Awaitable[list[Stored]]]
 """(connection, type, query) -> what the principal sees of the matches, two at most."""
@@ -93,16 +96,24 @@ class Writing:
         self.topics = await hold_topics(self.connection)
         for write in writes:
             check_write(self.principal, write.type, VERBS[write.method])
-        planned = [await self._plan(write) async for write in in_slices(writes)]
+        planned: list[Planned] = []
+        try:
+            async for write in in_slices(writes):
+                planned.append(await self._plan(write))
+        except Problem as problem:
+            raise _of_entry(problem, len(planned), writes) from problem
         await self._resolve(planned)
         acting = [plan for plan in planned if not plan.settled]
-        _refuse_repeated(acting)
+        _refuse_repeated(planned)
         there = {plan.key for plan in acting if not plan.fresh}
         current = await store.lock(self.connection, there) if there else {}
         created = {plan.key for plan in acting if plan.write.type == "Patient"}
         outcomes, changes = {}, {}
         async for plan in in_slices(acting):
-            judged = await self._judge(plan, current.get(plan.key), created)
+            try:
+                judged = await self._judge(plan, current.get(plan.key), created)
+            except Problem as problem:
+                raise _of_entry(problem, [one is plan for one in planned].index(True), writes) from problem
             if isinstance(judged, Outcome):
                 outcomes[id(plan)] = judged
             else:
@@ -158,7 +169,7 @@ class Writing:
         targets = {plan.write.full_url: f"{plan.write.type}/{plan.id}" for plan in planned if plan.write.full_url}
         below = _below_bases(targets)
         async for number, plan in in_slices(enumerate(planned)):
-            if plan.write.resource is not None and not plan.settled:
+            if plan.write.resource is not None and plan.write.type not in CARRIERS and not plan.settled:
                 near = below.get(_base(plan.write.full_url or "")) if below else None
                 for holder in _collect(plan.write.resource, {**near, **targets} if near else targets):
                     place = _place(plan.write.resource, holder, f"Bundle.entry[{number}].{plan.write.type}")
@@ -324,6 +335,11 @@ class Writing:
             raise _unknown_person()
 
 
+def _of_entry(problem: Problem, number: int, writes: Sequence[Write]) -> Problem:
+    """The same problem, with the write's place among several."""
+    return placed(problem, f"Bundle.entry[{number}]", "resource") if len(writes) > 1 else problem
+
+
 def _condition(type: str, query: str) -> str:
     """A condition as a key: the order of its parameters does not matter."""
     return f"{type}?{'&'.join(sorted(query.split('&')))}"
@@ -383,9 +399,11 @@ def _checked_id(text: str) -> str:
     return text
 
 
-def _refuse_repeated(acting: Sequence[Planned]) -> None:
+def _refuse_repeated(planned: Sequence[Planned]) -> None:
     seen: dict[int, int] = {}
-    for number, plan in enumerate(acting):
+    for number, plan in enumerate(planned):
+        if plan.settled:
+            continue
         if plan.key in seen:
             raise Invalid(
                 f"{plan.write.type}/{plan.id} stands in the bundle twice (entries {seen[plan.key]} and {number}).",

@@ -147,7 +147,8 @@ async def _written(call: Call, planned: Sequence[Planned]) -> list[bundles.Entry
 def _renumbered(problem: Problem, planned: Sequence[Planned]) -> Problem:
     """The gate counts the writes it was given; the caller counts entries."""
     if not any(issue.expression and _NUMBER.match(issue.expression) for issue in problem.issues):
-        return problem
+        alone = len(planned) == 1
+        return outcomes.placed(problem, planned[0].entry.place, "resource") if alone else problem
 
     def theirs(match: re.Match[str]) -> str:
         number = int(match[1])
