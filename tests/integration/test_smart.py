@@ -6,6 +6,7 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
@@ -13,10 +14,12 @@ from joserfc.jwk import ECKey, KeySet
 from attacked import concept, observation
 from smart import BACK, BASE, FHIR, SCOPES, TOKEN
 from xinglin.access import scopes
+from xinglin.access.identity import tokens
 from xinglin.access.principal import Principal, Purpose, Role
 from xinglin.access.scopes import openings
 from xinglin.core.store.keys import key_of
 from xinglin.kernel import clock
+from xinglin.kernel.errors import Unprocessable
 
 if TYPE_CHECKING:
     from smart import Clinic
@@ -75,7 +78,7 @@ async def test_an_id_token_says_who_signed_in(clinic: Clinic) -> None:
     told = await app.enter("dr-anne", "openid fhirUser user/Observation.rs")
     keys = KeySet.import_key_set((await clinic.http.get(f"{BASE}/oauth/jwks")).json())
     assert not any(key.is_private for key in keys.keys)
-    claims = jwt.decode(told["id_token"], keys, algorithms=["ES256"]).claims
+    claims = jwt.decode(told["id_token"], keys, algorithms=["RS256"]).claims
     assert claims["iss"] == BASE and claims["aud"] == app.client.id and claims["nonce"] == "n-1"
     assert claims["fhirUser"] == f"{FHIR}/Practitioner/pa" and claims["sub"] != "dr-anne"
     assert claims["exp"] - claims["iat"] == 3600 and claims["auth_time"] <= claims["iat"]
@@ -83,7 +86,7 @@ async def test_an_id_token_says_who_signed_in(clinic: Clinic) -> None:
     known = (await clinic.http.get(f"{BASE}/oauth/userinfo", headers=headers)).json()
     assert known["sub"] == claims["sub"] and known["fhirUser"] == claims["fhirUser"]
     again = await app.enter("dr-anne", "openid user/Observation.rs")
-    assert jwt.decode(again["id_token"], keys, algorithms=["ES256"]).claims["sub"] == claims["sub"]
+    assert jwt.decode(again["id_token"], keys, algorithms=["RS256"]).claims["sub"] == claims["sub"]
     plain = await app.enter("anna", "launch/patient patient/Observation.rs")
     headers = {"authorization": f"Bearer {plain['access_token']}"}
     assert (await clinic.http.get(f"{BASE}/oauth/userinfo", headers=headers)).status_code == 401
@@ -303,12 +306,50 @@ async def test_keys_of_id_tokens_change_and_old_ones_stay_known(clinic: Clinic) 
     keys = KeySet.import_key_set((await clinic.http.get(f"{BASE}/oauth/jwks")).json())
     assert len(keys.keys) == 2
     for token in (first, second):
-        assert jwt.decode(token, keys, algorithms=["ES256"]).claims["exp"] > clock.now().timestamp()
+        assert jwt.decode(token, keys, algorithms=["RS256"]).claims["exp"] > clock.now().timestamp()
 
 
 async def test_a_request_that_is_no_form_is_answered_in_oauths_words(clinic: Clinic) -> None:
     for content, kind in ((b"{}", "application/json"), (b"", ""), (b"a=1&a=2", "application/x-www-form-urlencoded")):
         answer = await clinic.http.post(TOKEN, content=content, headers={"content-type": kind})
         assert answer.status_code == 400 and answer.json()["error"] == "invalid_request"
-    form = {"grant_type": "password", "client_id": (await clinic.app()).client.id}
+    client = (await clinic.app()).client.id
+    form = {"grant_type": "password", "client_id": client}
     assert (await clinic.http.post(TOKEN, data=form)).json()["error"] == "unsupported_grant_type"
+    for path, given in (
+        ("token", {}), ("token", {"grant_type": ""}), ("token", {"grant_type": "refresh_token"}),
+        ("token", {"grant_type": "authorization_code", "redirect_uri": BACK, "code_verifier": "v"}),
+        ("token", {"grant_type": "authorization_code", "code": "c", "code_verifier": "v"}), ("revoke", {}),
+    ):  # fmt: skip
+        answer = await clinic.http.post(f"{TOKEN[:-5]}{path}", data={"client_id": client, **given})
+        assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request"), given
+
+
+async def test_another_resource_server_asks_what_a_token_stands_for(clinic: Clinic) -> None:
+    """With a token of the operator's that opens nothing else; nobody else is told of tokens that are not theirs."""
+    app, database = await clinic.app("secret"), clinic.county.house.database
+    told = await app.enter("anna", "launch/patient offline_access openid fhirUser patient/Observation.rs")
+    key, entry = await tokens.issue(database, Role.SYSTEM, 1, scopes=["introspect"])
+    plain, _ = await tokens.issue(database, Role.SYSTEM, 1, scopes=["system/*.rs"])
+
+    async def asked(bearer: str, **form: str) -> httpx.Response:
+        headers = {"authorization": f"Bearer {bearer}"}
+        return await clinic.http.post(f"{TOKEN[:-5]}introspect", data=form, headers=headers)
+
+    seen = (await asked(key, token=told["access_token"])).json()
+    assert seen["active"] and seen["client_id"] == app.client.id and seen["patient"] == "a1" and seen["exp"]
+    assert seen["fhirUser"].endswith("/Patient/a1") and "patient/Observation.rs" in seen["scope"]
+    refresh = (await asked(key, token=told["refresh_token"], token_type_hint="access_token")).json()
+    assert refresh["active"] and refresh["exp"] > seen["exp"] and "token_type" not in refresh
+    for other in ("junk", told["id_token"], plain, key):
+        assert (await asked(key, token=other)).json() == {"active": False}
+    assert (await asked(key, other="x")).json()["error"] == "invalid_request"
+    for bearer in (plain, "junk", told["access_token"], ""):
+        assert (await asked(bearer, token=told["access_token"])).status_code == 401
+    assert (await clinic.fhir(key, "GET", "Observation/oa1")).status_code in (403, 404)
+    assert not await clinic.ids(key, "Observation")
+    await tokens.revoke(database, entry.id)
+    assert (await asked(key, token=told["access_token"])).status_code == 401
+    for wrong in ({"role": Role.CLINICIAN, "institution": "A"}, {"role": Role.SYSTEM, "institution": "A"}):
+        with pytest.raises(Unprocessable):
+            await tokens.issue(database, hours=1, scopes=["introspect"], **wrong)

@@ -265,7 +265,8 @@ async def test_case_58_an_assertion_counts_once_and_soon(clinic: Clinic) -> None
     assert error(await program.by_assertion(program.assertion(EC, "ES384", jti="one", aud=TOKEN)), 401)
     now = int(time.time())
     for wrong in (
-        {"exp": now - 1}, {"exp": now + 400}, {"exp": None}, {"exp": "soon"}, {"exp": True}, {"exp": 1e300},
+        {"exp": now - 1}, {"exp": now + 306}, {"exp": now + 200, "iat": now - 101},
+        {"exp": now + 400}, {"exp": None}, {"exp": "soon"}, {"exp": True}, {"exp": 1e300},
         {"jti": None}, {"jti": ""}, {"jti": 7}, {"iss": "x"}, {"sub": "x"}, {"nbf": now + 100}, {"iat": now + 100},
     ):  # fmt: skip
         assert error(await program.by_assertion(program.assertion(EC, "ES384", **wrong)), 401) == "invalid_client", (

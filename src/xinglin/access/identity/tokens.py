@@ -17,6 +17,7 @@ from xinglin.kernel.errors import NotFound, Unprocessable
 
 PREFIX: Final = "xl_"  # lets secret scanners recognise a token that was committed by mistake
 SCIM: Final = "scim"  # the scope of a program that keeps an institution's staff accounts (access/scim)
+INTROSPECT: Final = "introspect"  # the scope of another resource server, which asks what apps' tokens stand for
 LONGEST_HOURS: Final = 366 * 24
 CHANNEL: Final = "xinglin_identity"  # NOTIFY: what a worker remembers of callers is out of date
 _SCOPE = re.compile(r"(patient|user|system)/(\*|[A-Z][A-Za-z]+)\.(\*|read|write|(?=[cruds])c?r?u?d?s?)")
@@ -77,6 +78,12 @@ async def revoke(database: Database, token_id: str) -> None:
         await forget_remembered(connection)
 
 
+async def bears(connection: Connection, token: str, scope: str) -> bool:
+    """Whether a text is a valid token that has a scope of ours."""
+    sql = "SELECT EXISTS (SELECT 1 FROM access_token WHERE hash = $1 AND $2 = ANY(scopes) AND revoked IS NULL"
+    return bool(await connection.fetchval(f"{sql} AND expires > $3)", hashed(token), scope, clock.now()))
+
+
 async def listed(database: Database) -> list[AccessToken]:
     """All tokens, the latest first, ended ones included."""
     rows = await database.pool.fetch(f"SELECT {_COLUMNS} FROM access_token ORDER BY created DESC, id")  # noqa: S608
@@ -102,8 +109,12 @@ def _check(
             "The scope scim stands alone, for a program of one institution.",
             remedy="Add --role system --institution ID.",
         )
+    if INTROSPECT in (scopes or ()) and (role is not Role.SYSTEM or institution or list(scopes or ()) != [INTROSPECT]):
+        raise Unprocessable(
+            "The scope introspect stands alone, for a server of the operator's.", remedy="Add --role system alone."
+        )
     for scope in scopes or ():
-        if scope == SCIM:
+        if scope in (SCIM, INTROSPECT):
             continue
         if not _SCOPE.fullmatch(scope):  # nor one limited by a search: granting its whole type would be too much
             raise Unprocessable(f"{scope!r} is not a scope we grant.", remedy="Example: system/Observation.rs")

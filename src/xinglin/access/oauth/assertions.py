@@ -1,7 +1,8 @@
 """A program proves who it is by a signed assertion (RFC 7523; SMART App Launch 2.2, Asymmetric Authentication).
 
 Only the algorithms that SMART names; the key's type must fit; `crit` is refused, since we know no extension; `exp` at
-most five minutes ahead; each `jti` once. Keys by address are fetched with care (fetching.py) and kept for minutes.
+most five minutes ahead of our clock, and of `iat`; each `jti` once. Keys by address are fetched with care (fetching.py)
+and kept for minutes.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 KEY_TYPES: Final = {"RS384": "RSA", "ES384": "EC"}
 LONGEST: Final = 8000  # characters
 AHEAD: Final = timedelta(minutes=5)
-SKEW: Final = timedelta(seconds=10)
+SKEW: Final = timedelta(seconds=10)  # of a clock that names the past or the present; never of `exp`
 KEPT: Final = 300.0  # seconds that fetched keys are trusted
 AGAIN: Final = 30.0  # seconds before an unknown key makes us fetch anew
 _CURVES: Final = {"ES384": "P-384"}
@@ -126,11 +127,13 @@ def _check_claims(claims: Mapping[str, Any], client: Client, audience: str) -> N
     if meant != audience and meant != [audience]:
         raise invalid_client(f"aud is {audience}.")
     expires = claims.get("exp")
-    if expires is None or not _is_time(expires) or not now.timestamp() < expires <= (now + AHEAD + SKEW).timestamp():
-        raise invalid_client("exp is at most five minutes ahead.")
+    if expires is None or not _is_time(expires) or not now.timestamp() < expires <= (now + AHEAD).timestamp():
+        raise invalid_client("exp lies ahead, by at most five minutes of the server's clock.")
     for name in ("nbf", "iat"):
         if name in claims and (not _is_time(claims[name]) or claims[name] > (now + SKEW).timestamp()):
             raise invalid_client(f"{name} lies in the future.")
+    if expires - claims.get("iat", expires) > AHEAD.total_seconds():
+        raise invalid_client("The assertion is made for more than five minutes.")
     jti = claims.get("jti")
     if not isinstance(jti, str) or not 1 <= len(jti) <= 500:
         raise invalid_client("jti is needed.")

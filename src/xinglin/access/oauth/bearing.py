@@ -32,7 +32,7 @@ JOIN oauth_client c ON c.id = g.client
 """
 _BY_TOKEN: Final = f"""
 SELECT {_COLUMNS}, t.scopes, t.expires FROM oauth_token t JOIN oauth_grant g ON g.id = t.grant_id {_STANDS}
-   AND t.hash = $1 AND t.kind = 'access' AND t.ended IS NULL AND t.expires > $2
+   AND t.hash = $1 AND t.kind = $4 AND t.ended IS NULL AND t.expires > $2
 """  # noqa: S608
 _BY_GRANT: Final = f"""
 SELECT {_COLUMNS}, g.scopes, NULL::timestamptz AS expires FROM oauth_grant g {_STANDS} AND g.id = $1
@@ -84,10 +84,11 @@ def _as_app_scopes(scopes: Sequence[str]) -> list[str]:
     return [*scopes, *(f"patient/{text.removeprefix('user/')}" for text in scopes if text.startswith("user/"))]
 
 
-async def of_token(connection: Connection, digest: bytes, idle: timedelta) -> Bearer | None:
-    """The bearer of a token that is good now. `idle`: how long a session lasts without a request."""
+async def of_token(connection: Connection, digest: bytes, idle: timedelta, kind: str = "access") -> Bearer | None:
+    """The bearer of a token that is good now. `idle`: how long a session lasts without a request; `kind`: access, or
+    refresh."""
     now = clock.now()
-    return _bearer(await connection.fetchrow(_BY_TOKEN, digest, now, now - idle))
+    return _bearer(await connection.fetchrow(_BY_TOKEN, digest, now, now - idle, kind))
 
 
 async def of_login(connection: Connection, login: str, idle: timedelta) -> Bearer | None:

@@ -288,10 +288,15 @@ async def revoke(connection: Connection, client: Client, token: str) -> None:
     await forget_remembered(connection)
 
 
-async def introspect(connection: Connection, house: House, client: Client, token: str) -> Answer:
-    """What a token of this client's stands for (RFC 7662); of anything else no more than that it is not active."""
-    bearer = await bearing.of_token(connection, hashed(token), timedelta(hours=house.settings.session_hours))
-    if bearer is None or bearer.client != client.id or bearer.expires is None:
+async def introspect(connection: Connection, house: House, client: Client | None, token: str) -> Answer:
+    """What a token stands for (RFC 7662), an access or a refresh token; of none that it is, that it is not active.
+
+    client: whose tokens may be asked about; None, for another resource server of the operator's: everybody's.
+    """
+    kind = "refresh" if token.startswith(REFRESH_PREFIX) else "access"
+    idle = timedelta(hours=house.settings.session_hours)
+    bearer = await bearing.of_token(connection, hashed(token), idle, kind)
+    if bearer is None or (client is not None and bearer.client != client.id) or bearer.expires is None:
         return {"active": False}
     login = f"{bearer.login or bearer.client}{bearing.MARK}{bearer.grant_id}"
     person = await standing(connection, login)
@@ -301,13 +306,13 @@ async def introspect(connection: Connection, house: House, client: Client, token
         "active": True,
         "scope": " ".join(bearer.scopes),
         "client_id": bearer.client,
-        "token_type": "Bearer",
+        "token_type": "Bearer" if kind == "access" else None,
         "exp": int(bearer.expires.timestamp()),
         "iss": house.settings.public_base,
         "aud": f"{house.settings.public_base}/fhir",
         "patient": bearer.patient,
         "encounter": bearer.encounter,
-        "sub": client.id,
+        "sub": bearer.client,
     }
     if bearer.login:
         told |= identity(house, bearer.scopes, person, bearer.login)

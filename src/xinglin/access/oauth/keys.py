@@ -1,8 +1,11 @@
-"""ID tokens (OpenID Connect Core 1.0, ES256), and the keys that sign them: a new one each quarter, old ones published
-until no token of theirs is valid."""
+"""ID tokens, and the keys that sign them: a new one each quarter, old ones published until no token of theirs is valid.
+
+RS256, since every OpenID Connect client must understand that one (Core 1.0 section 15.1), and most no other.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 from collections.abc import Mapping, Sequence
@@ -11,7 +14,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from joserfc import jwt
-from joserfc.jwk import ECKey
+from joserfc.jwk import RSAKey
 
 from xinglin.access.house import House
 from xinglin.access.identity.sealing import seal, sealing_keys, unseal
@@ -19,31 +22,35 @@ from xinglin.access.principal import Principal, Role
 from xinglin.kernel import clock
 from xinglin.kernel.database import Connection
 
-ALGORITHM: Final = "ES256"
+ALGORITHM: Final = "RS256"
+BITS: Final = 3072  # 128 bits of strength (NIST SP 800-57 part 1, table 2)
 SIGNS_FOR: Final = timedelta(days=90)
 PUBLISHED_FOR: Final = SIGNS_FOR + timedelta(days=2)
 ID_TOKEN: Final = timedelta(hours=1)
 _LOCK: Final = 7061_1050  # any constant: one process makes a key at a time
 
 
-async def signing_key(connection: Connection, house: House) -> ECKey:
+async def signing_key(connection: Connection, house: House) -> RSAKey:
     """The key in use; a new one where the newest is too old. Inside a transaction."""
     secrets = await sealing_keys(connection, house.settings)
     row = await _newest(connection)
     if row is None:
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
         row = await _newest(connection) or await _make(connection, secrets)
-    return ECKey.import_key(json.loads(unseal(secrets, bytes(row["private"]), row["kid"])))
+    return RSAKey.import_key(json.loads(unseal(secrets, bytes(row["private"]), row["kid"])))
 
 
 async def _newest(connection: Connection) -> Any:
     return await connection.fetchrow(
-        "SELECT kid, private FROM oauth_key WHERE created > $1 ORDER BY created DESC LIMIT 1", clock.now() - SIGNS_FOR
+        "SELECT kid, private FROM oauth_key WHERE created > $1 AND public::jsonb->>'alg' = $2"
+        " ORDER BY created DESC LIMIT 1",
+        *(clock.now() - SIGNS_FOR, ALGORITHM),
     )
 
 
 async def _make(connection: Connection, secrets: Sequence[bytes]) -> Mapping[str, Any]:
-    key = ECKey.generate_key("P-256", {"use": "sig", "alg": ALGORITHM}, private=True, auto_kid=True)
+    said: Any = {"use": "sig", "alg": ALGORITHM}
+    key = await asyncio.to_thread(RSAKey.generate_key, BITS, said, private=True, auto_kid=True)
     kid = key.kid or ""
     private = seal(secrets, json.dumps(key.as_dict(private=True)).encode(), kid)
     public = json.dumps(key.as_dict(private=False))

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from xinglin.access import audit
 from xinglin.access.audit import Access
-from xinglin.access.identity import limits
+from xinglin.access.identity import limits, tokens
 from xinglin.access.identity.limits import Attempt, TooManySignIns
 from xinglin.access.oauth import assertions, clients, issuing
 from xinglin.access.oauth.assertions import KeyBook
@@ -82,6 +82,13 @@ async def sent(request: Request) -> dict[str, str]:
     if len({name for name, _ in pairs}) != len(pairs) or any("\0" in value for _, value in pairs):
         raise invalid_request("A field is given twice, or holds U+0000.")
     return dict(pairs)
+
+
+def needed(form: dict[str, str], name: str) -> str:
+    """The value of a field that must stand in the form (RFC 6749 section 5.2, RFC 7009 and 7662 section 2.1)."""
+    if not form.get(name):
+        raise invalid_request(f"{name} is missing.")
+    return form[name]
 
 
 # who asks -------------------------------------------------------------------------------------------------------------
@@ -160,15 +167,15 @@ def _address(request: Request) -> str:
 async def token(request: Request) -> Response:
     form = await sent(request)
     client = await client_of(request, form)
-    kind = form.get("grant_type", "")
+    kind = needed(form, "grant_type")
     asked = form["scope"].split() if form.get("scope") else None
     if client.backend != (kind == "client_credentials") and kind in GRANTS:
         raise OAuthError("unauthorized_client", "This client has another grant_type.")
     if kind == "authorization_code":
-        given = (form.get("code", ""), form.get("redirect_uri", ""), form.get("code_verifier", ""))
+        given = (needed(form, "code"), needed(form, "redirect_uri"), form.get("code_verifier", ""))
         answer = await issuing.exchange(house(request), client, *given)
     elif kind == "refresh_token":
-        answer = await issuing.refresh(house(request), client, form.get("refresh_token", ""), asked)
+        answer = await issuing.refresh(house(request), client, needed(form, "refresh_token"), asked)
     elif kind == "client_credentials":
         answer = await issuing.for_program(house(request), client, asked or [])
     else:
@@ -182,12 +189,21 @@ GRANTS: Final = ("authorization_code", "refresh_token", "client_credentials")
 @answering
 async def introspect(request: Request) -> Response:
     form = await sent(request)
-    client = await client_of(request, form)
-    if client.kind == "public":
+    client = None if await _is_resource_server(request) else await client_of(request, form)
+    if client is not None and client.kind == "public":
         raise invalid_client("Only a client that proves who it is may introspect.")
     async with house(request).database.connection() as connection:
-        told = await issuing.introspect(connection, house(request), client, form.get("token", ""))
+        told = await issuing.introspect(connection, house(request), client, needed(form, "token"))
     return JSONResponse(told, headers=NO_STORE)
+
+
+async def _is_resource_server(request: Request) -> bool:
+    """Whether an operator's token of the scope `introspect` asks (RFC 7662 section 2.1)."""
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    if scheme.casefold() != "bearer":
+        return False
+    async with house(request).database.connection() as connection:
+        return await tokens.bears(connection, given.strip(), tokens.INTROSPECT)
 
 
 @answering
@@ -195,7 +211,7 @@ async def revoke(request: Request) -> Response:
     form = await sent(request)
     client = await client_of(request, form)
     async with house(request).database.transaction() as connection:
-        await issuing.revoke(connection, client, form.get("token", ""))
+        await issuing.revoke(connection, client, needed(form, "token"))
     return Response(headers=NO_STORE)
 
 
