@@ -16,6 +16,7 @@ from xinglin.core.search.execute import SearchResult, search
 from xinglin.core.search.extract import extract
 from xinglin.core.search.parameters import REGISTRY
 from xinglin.core.search.parse import parse
+from xinglin.core.search.querystring import encoded
 from xinglin.core.store.keys import TYPE_NUMBERS, key_of
 from xinglin.core.store.visibility import UNRESTRICTED
 from xinglin.kernel.errors import Invalid, TooCostly
@@ -149,6 +150,22 @@ async def test_a_search_of_the_whole_system(connection: asyncpg.Connection) -> N
     assert [m.reference for m in newest.matches] == ["Patient/q", "Basic/b"] and newest.total == 3
     whole = await search(connection, parse("", None, within=("Patient", "p")), UNRESTRICTED, now=NOW)
     assert {m.reference for m in whole.matches} == {"Patient/p", "Basic/b"}
+
+
+async def test_types_are_sorted_together_by_what_all_of_them_have(connection: asyncpg.Connection) -> None:
+    for number in range(3):
+        owner = {"resourceType": "Organization", "id": f"o{number}", "name": f"b{number}"}
+        await store(connection, patient(f"p{number}", name=[{"text": f"b{number}"}]), owner)
+    ordered = await ask(connection, "_type=Patient,Organization&_sort=-name,_id", None)
+    assert ids(ordered) == ["o2", "p2", "o1", "p1", "o0", "p0"]
+    text = "_type=Patient,Organization&_sort=-birthdate,-_id&family=b1&_count=2"
+    first = parse(text, None, lenient=True)
+    page = await search(connection, first, UNRESTRICTED, now=NOW)
+    following = replace(parse(encoded(first.used), None, lenient=True), page=page.next)
+    rest = await search(connection, following, UNRESTRICTED, now=NOW)
+    assert ids(page) + ids(rest) == ["o2", "o1", "o0"]
+    everywhere = parse("_sort=name", None, lenient=True)
+    assert len((await search(connection, everywhere, UNRESTRICTED, now=NOW)).matches) == 6
 
 
 async def test_what_takes_too_long_says_which_part(connection: asyncpg.Connection) -> None:

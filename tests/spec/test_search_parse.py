@@ -152,6 +152,31 @@ def test_unknown_parameters_are_refused_or_told_of() -> None:
     assert {issue.severity for issue in query.issues} == {"warning"} and len(query.issues) == 2
 
 
+def test_what_took_effect_stays_in_the_links() -> None:
+    """The next page is found by them: what one of several types knows, one of several keys or includes, is kept."""
+    text = "_type=Patient,Organization&family=a&colour=b&_sort=-date,_id,name&_include=Patient:x&_include=Patient:link"
+    query = parse(text, None, lenient=True)
+    kept = ["_type=Patient,Organization", "family=a", "_include=Patient:link", "_sort=_id,name"]
+    assert [f"{name}={value}" for name, value in query.used] == kept
+    assert [[sort.parameter.code for sort in branch.sort] for branch in query.branches] == [["_id", "name"]] * 2
+    assert {issue.expression for issue in query.issues} == {"family", "colour", "_sort", "_include"}
+    assert parse("_sort=name,-_id&gender=male", "Patient").used == (("_sort", "name,-_id"), ("gender", "male"))
+    with pytest.raises(Invalid, match="date"):
+        parse("_type=Patient,Observation&_sort=date", None)
+    with pytest.raises(Invalid, match="same kind"):  # a text, and a code
+        parse("_type=Immunization,Medication&_sort=lot-number", None)
+
+
+def test_types_that_cannot_be_asked_for_are_told_of() -> None:
+    with pytest.raises(Invalid, match="_type"):
+        parse("_type=Observation", "Patient")
+    lenient = parse("_type=Observation", "Patient", lenient=True)
+    assert lenient.issues and not lenient.used
+    assert not parse("_type=Observation,Patient", "Patient").issues
+    with pytest.raises(Invalid, match="not part of the compartment"):
+        parse("_type=Practitioner", None, within=("Patient", "1"))
+
+
 @pytest.mark.parametrize(
     ("type_name", "text"),
     [

@@ -83,13 +83,15 @@ class Request:
         self.values = 0
         self.steps = 0
         self.issues: dict[str, Issue] = {}
-        self.dropped: set[str] = set()
+        self.dropped: set[tuple[str, str]] = set()
+        self.in_force: set[tuple[str, str]] = set()  # set aside for some of the types only
 
     def query(self, type_name: str | None, within: tuple[str, str] | None) -> Query:
         types = self._types(type_name, within)
         if self._one("_contained", texts.CONTAINED) not in (None, "false"):
-            self._forgiving("_contained", _no_contained)
-        branches = tuple([self._branch(name, within, len(types) == 1) for name in types])
+            self._forgiving("_contained", self._single("_contained", ""), _no_contained)
+        alone, sorts = len(types) == 1, self._sorts(types)
+        branches = tuple([self._branch(name, within, alone, sort) for name, sort in zip(types, sorts, strict=True)])
         return Query(
             branches=branches,
             count=self._count(),
@@ -98,47 +100,58 @@ class Request:
             elements=tuple(e.strip() for e in self._single("_elements", "").split(",") if e.strip()),
             includes=self._includes(),
             page=self._single("_page", "") or None,
-            used=tuple(pair for pair in self.given if pair[0] not in self.dropped and pair[0] != "_page"),
+            used=self._used(),
             issues=tuple(self.issues.values()),
         )
 
     # which types ---------------------------------------------------------------------------------
 
     def _types(self, type_name: str | None, within: tuple[str, str] | None) -> list[str]:
-        if type_name is not None and type_name != "*":
-            self.registry.of_type(type_name)
-            return [type_name]
-        listed = [name for value in self._all("_type") for name in value.split(",")]
+        listed = [name for value in self._all("_type") for name in value.split(",")] if self.results else []
         for name in listed:
             self.registry.of_type(name)
+        if type_name is not None and type_name != "*":
+            self.registry.of_type(type_name)
+            if listed and type_name not in listed:
+                self._forgiving("_type", self._all("_type")[-1], partial(_of_one_type, type_name))
+            return [type_name]
         known = listed or list(resource_types())
         if within is not None:
             places = compartment(within[0])
-            known = [name for name in known if places.get(name)]
+            known = [name for name in known if places.get(name)] or [_outside(listed[0], within[0])]
         return list(dict.fromkeys(known))
 
-    def _branch(self, type_name: str, within: tuple[str, str] | None, alone: bool) -> TypeQuery:
+    def _branch(
+        self, type_name: str, within: tuple[str, str] | None, alone: bool, sorts: tuple[Sort, ...]
+    ) -> TypeQuery:
         self.values = 0
         conditions = [self._compartment(type_name, *within)] if within else []
         for name, value in self.criteria:
             try:
                 conditions.append(self.condition(type_name, name, value))
+                if not alone:
+                    self.in_force.add((name, value))
             except UnknownParameter as unknown:
-                self._set_aside(name, unknown)
-        return TypeQuery(type_name, tuple(conditions), self._sorts(type_name), alone)
+                self._set_aside(name, value, unknown)
+        return TypeQuery(type_name, tuple(conditions), sorts, alone)
 
-    def _forgiving(self, name: str, read: Callable[[], Any]) -> Any:
+    def _forgiving(self, name: str, value: str, read: Callable[[], Any]) -> Any:
         try:
             return read()
         except UnknownParameter as unknown:
-            self._set_aside(name, unknown)
+            self._set_aside(name, value, unknown)
             return None
 
-    def _set_aside(self, name: str, unknown: UnknownParameter) -> None:
+    def _set_aside(self, name: str, value: str, unknown: UnknownParameter) -> None:
         if not self.lenient:
             raise unknown
-        self.dropped.add(name)
+        self.dropped.add((name, value))
         self.issues[name] = Issue("not-supported", f"{unknown.issues[0].text} It was set aside.", name, "warning")
+
+    def _used(self) -> tuple[tuple[str, str], ...]:
+        """What took effect, for the links: the next page is of the same search."""
+        gone = self.dropped - self.in_force
+        return tuple([pair for pair in self.given if pair not in gone and pair[0] != "_page"])
 
     def _compartment(self, type_name: str, name: str, identifier: str) -> Condition:
         """Membership: any of the parameters that the compartment's definition names refers to its subject."""
@@ -150,7 +163,7 @@ class Request:
             own = self.registry.of_type(type_name)["_id"]
             parts.insert(0, Match(own, (texts.token_value(identifier),)))
         if not parts:
-            raise Invalid(f"{type_name} is not part of the compartment {name}.", code="not-supported")
+            _outside(type_name, name)
         return parts[0] if len(parts) == 1 else Or(tuple(parts))
 
     # conditions ----------------------------------------------------------------------------------
@@ -228,21 +241,28 @@ class Request:
             raise Invalid("_count is a whole number.", expression="_count")
         return min(int(text[:10]), MAX_COUNT)
 
-    def _sorts(self, type_name: str) -> tuple[Sort, ...]:
+    def _sorts(self, types: Sequence[str]) -> Sequence[tuple[Sort, ...]]:
+        """The keys for each of the types: those of `_sort` that all of them have, so that there is one order."""
         written = self._all("_sort")
         if not written:
-            return ()
+            return [()] * len(types)
         codes = [code.strip() for value in written for code in value.split(",") if code.strip()]
         if len(codes) > MAX_SORTS:
             raise Invalid(f"_sort has more than {MAX_SORTS} keys.", code="too-costly", expression="_sort")
-        found = [self._forgiving("_sort", partial(self._sort, type_name, code)) for code in codes]
-        return tuple(sort for sort in found if sort is not None)
+        found = [(code, self._forgiving("_sort", code, partial(self._sort, types, code))) for code in codes]
+        kept = [(code, keys) for code, keys in found if keys]
+        if len(kept) < len(found):
+            others = [pair for pair in self.given if pair[0] != "_sort"]
+            self.given = [*others, ("_sort", ",".join(code for code, _ in kept))] if kept else others
+        return list(zip(*(keys for _, keys in kept), strict=True)) if kept else [()] * len(types)
 
-    def _sort(self, type_name: str, text: str) -> Sort:
-        parameter = self.parameter(type_name, text.removeprefix("-"))
-        if parameter.kind in ("composite", "special"):
-            raise Invalid(f"A {parameter.kind} parameter cannot be sorted by.", expression="_sort")
-        return Sort(parameter, text.startswith("-"))
+    def _sort(self, types: Sequence[str], text: str) -> list[Sort]:
+        parameters = [self.parameter(name, text.removeprefix("-")) for name in types]
+        if any(parameter.kind in ("composite", "special") for parameter in parameters):
+            raise Invalid(f"A {parameters[0].kind} parameter cannot be sorted by.", expression="_sort")
+        if len({parameter.kind for parameter in parameters}) > 1:
+            raise UnknownParameter(f"{text!r} is not of the same kind in all types.", expression="_sort")
+        return [Sort(parameter, text.startswith("-")) for parameter in parameters]
 
     def _includes(self) -> tuple[Include, ...]:
         found = []
@@ -252,7 +272,7 @@ class Request:
                 if modifier not in ("", "iterate", "recurse"):
                     raise Invalid(f"{word} cannot have the modifier {modifier!r}.", expression=word)
                 read = partial(self._include, value, bool(modifier), word == "_revinclude")
-                include = self._forgiving(name, read)
+                include = self._forgiving(name, value, read)
                 if include is not None:
                     found.append(include)
         if len(found) > MAX_INCLUDES:
@@ -276,3 +296,11 @@ class Request:
 
 def _no_contained() -> None:
     raise UnknownParameter("Contained resources are not searched on their own.", expression="_contained")
+
+
+def _of_one_type(name: str) -> None:
+    raise UnknownParameter(f"_type names others than {name}, which alone is searched here.", expression="_type")
+
+
+def _outside(name: str, place: str) -> str:
+    raise Invalid(f"{name} is not part of the compartment {place}.", code="not-supported", expression="_type")
