@@ -384,9 +384,8 @@ class Records:
     async def _log_page(self, asked: log.Asked) -> Found:
         scope = self._log_scope(None)
         async with self.house.database.connection() as connection:
-            page = await log.run(connection, asked, scope)
+            page = await log.run(connection, asked, scope, site := self.house.settings.public_base, self.visible)
             persons, custodians = await log.names(connection, page.entries, self.visible)
-        site = self.house.settings.public_base
         found = [
             _log_entry(entry, audit.audit_event(entry, persons.get(entry.person), custodians=custodians, site=site))
             for entry in page.entries

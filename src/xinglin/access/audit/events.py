@@ -41,6 +41,7 @@ BALP: Final = "https://profiles.ihe.net/ITI/BALP"
 TRANSACTION: Final = {"system": f"{BALP}/CodeSystem/BasicAuditEntityType", "code": "XrequestId"}
 ROLE: Final = "http://terminology.hl7.org/CodeSystem/object-role"
 PROFILE: Final = f"{BALP}/StructureDefinition/IHE.BasicAudit."
+PURPOSE: Final = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 PROFILES: Final = {"R": "Read", "E": "Query", "C": "Create", "U": "Update", "D": "Delete"}
 BASIS: Final = "https://xinglin.example/fhir/legal-basis/"
 
@@ -94,7 +95,7 @@ def _profile(entry: AccessEntry) -> str:
 
 
 def _purpose(entry: AccessEntry) -> dict[str, Any]:
-    return {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": entry.purpose}]}
+    return {"coding": [{"system": PURPOSE, "code": entry.purpose}]}
 
 
 def _absent(why: str) -> dict[str, Any]:
