@@ -10,6 +10,7 @@ from typing import Protocol
 import asyncpg
 import orjson
 
+from xinglin.core.search.concepts import Concepts
 from xinglin.core.search.fetching import fetch
 from xinglin.core.search.parameters import REGISTRY
 from xinglin.core.search.query import (
@@ -36,7 +37,8 @@ MAX_EXPANSION = 10_000
 
 
 class Terminology(Protocol):
-    """What search asks of the terminology service. Each raises Problem for what it does not know."""
+    """What search asks of a terminology service; without one, of what is stored. Each raises Problem for what it does
+    not know."""
 
     async def codes(self, value_set: str) -> Sequence[tuple[str, str]]:
         """(system, code) of a value set."""
@@ -86,7 +88,8 @@ class _Resolver:
     def __init__(
         self, connection: asyncpg.Connection, visibility: Visibility, now: int, terminology: Terminology | None
     ) -> None:
-        self.connection, self.visibility, self.now, self.terminology = connection, visibility, now, terminology
+        self.connection, self.visibility, self.now = connection, visibility, now
+        self.terminology = terminology or Concepts(connection, visibility, now, REGISTRY.base)
 
     async def condition(self, condition: Condition, type_name: str) -> Condition:
         if isinstance(condition, Match):
@@ -107,8 +110,6 @@ class _Resolver:
     async def match(self, condition: Match) -> Condition:
         if not _terminological(condition):
             return condition
-        if self.terminology is None:
-            raise Invalid(f"{condition.parameter.code}:{condition.modifier} needs a terminology.", code="not-supported")
         found: list[Value] = []
         for value in condition.values:
             pairs = await self.expanded(condition.modifier or "", value)
@@ -118,7 +119,6 @@ class _Resolver:
         return Match(condition.parameter, tuple(found))
 
     async def expanded(self, modifier: str, value: Value) -> Sequence[tuple[str, str]]:
-        assert self.terminology is not None
         if isinstance(value, TextValue):
             return await self.terminology.codes(value.text)
         if not isinstance(value, TokenValue) or not value.code:
