@@ -96,11 +96,53 @@ async def test_pages_are_whole_and_in_order(scim: tuple[County, Program]) -> Non
     assert (await ask("GET", "Users?startIndex=-9", 200))["startIndex"] == 1
 
 
+async def test_filters_have_the_whole_grammar(scim: tuple[County, Program]) -> None:
+    _, ask = scim
+    before = (await ask("GET", "Users?count=0", 200))["totalResults"]
+    for login, role, more in (
+        ("abel", "clerk", {"externalId": "E1", "name": {"givenName": "Abel", "familyName": "Ma"}}),
+        ("bea", "pharmacist", {"externalId": "e1", "displayName": "白"}),
+        ("cai", "clinician", {"active": False, STAFF: {"practitioner": "pa"}}),
+    ):
+        await ask("POST", "Users", 201, user(login, role, **more))
+    assert before == 0, "what follows is about these three"
+    for text, found in {
+        'userName eq "ABEL"': "abel", 'userName ne "abel"': "bea cai", 'userName ew "a"': "bea",
+        'userName sw "c"': "cai",
+        'userName co "e"': "abel bea", 'userName gt "abel"': "bea cai", 'userName le "bea"': "abel bea",
+        'externalId eq "E1"': "abel", 'externalId ne "E1"': "bea cai", "externalId pr": "abel bea",
+        "not (externalId pr)": "cai", "externalId eq null": "cai", "active ne true": "cai", "active eq false": "cai",
+        'userName eq "abel" or userName eq "cai" and active eq true': "abel",
+        '(userName eq "abel" or userName eq "cai") and active eq false': "cai",
+        'not (userName eq "abel") and not (active eq false)': "bea", 'roles eq "clerk"': "abel",
+        'roles[value eq "clerk" or value eq "pharmacist"]': "abel bea", 'roles.value ne "clerk"': "bea cai",
+        'displayName eq "白"': "bea", 'name.formatted eq "Abel Ma"': "abel", f'{STAFF}:practitioner eq "pa"': "cai",
+        f'{USER}:userName eq "bea"': "bea", 'meta.created gt "2020-01-01T00:00:00Z"': "abel bea cai",
+        'meta.lastModified lt "2020-01-01T00:00:00+08:00"': "", "NOT(userName EQ \"bea\")": "abel cai",
+    }.items():  # fmt: skip
+        asked = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"], "filter": text}
+        told = await ask("POST", "Users/.search", 200, asked)
+        assert " ".join(one["userName"] for one in told["Resources"]) == found, text
+        assert told["totalResults"] == len(found.split())
+    page = await ask(
+        "POST", ".search", 200, {"startIndex": 2, "count": 1, "attributes": ["userName", "name.formatted"]}
+    )
+    assert [sorted(one) for one in page["Resources"]] == [["id", "name", "schemas", "userName"]]
+    one = page["Resources"][0]
+    part = operations({"op": "replace", "path": "name.familyName", "value": "Qian"})
+    assert (await ask("PATCH", f"Users/{one['id']}", 200, part))["name"] == one["name"], "a part takes nothing away"
+    less = await ask("GET", f"Users/{one['id']}?excludedAttributes=id,roles,meta", 200)
+    assert less["id"] == one["id"] and not {"roles", "meta"} & set(less) and "displayName" in less
+    for method, path in (("DELETE", "Users"), ("POST", f"Users/{one['id']}"), ("GET", ".search")):
+        await ask(method, path, 405)
+
+
 async def test_what_is_served_is_described(scim: tuple[County, Program]) -> None:
     _, ask = scim
     assert (await ask("GET", "ServiceProviderConfig", 200))["patch"]["supported"]
     types = (await ask("GET", "ResourceTypes", 200))["Resources"]
     schemas = {one["id"] for one in (await ask("GET", "Schemas", 200))["Resources"]}
+    assert types[0]["meta"]["location"].endswith("/scim/v2/ResourceTypes/User")
     assert {types[0]["schema"], types[0]["schemaExtensions"][0]["schema"]} == schemas
     assert (await ask("GET", f"Schemas/{USER}", 200))["id"] == USER
     await ask("GET", "Schemas/urn:none", 404)
@@ -170,10 +212,14 @@ async def test_what_cannot_be_understood_is_said_in_scims_words(scim: tuple[Coun
     county, ask = scim
     for wrong in (
         "userName",
-        'userName eq "a" or active eq true',
+        'userName eq "a" or',
+        '(userName eq "a"',
         'password eq "x"',
-        'userName gt "a"',
+        'meta.created eq "yesterday"',
         "active co true",
+        "userName eq 7",
+        'roles[value eq "clerk"',
+        "(" * 11 + "active eq true" + ")" * 11,
     ):
         assert (await ask("GET", f"Users?filter={wrong}", 400))["scimType"] == "invalidFilter"
     for wrong in ([], "text", {"Operations": []}, operations({"op": "move"}), operations({"op": "remove"})):

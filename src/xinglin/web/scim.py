@@ -6,7 +6,7 @@ of ours).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
@@ -22,12 +22,15 @@ from xinglin.kernel.errors import Invalid, NotFound, Problem, Unauthenticated
 from xinglin.web.guards import house
 
 BASE: Final = "/scim/v2"
+SEARCH: Final = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
 LISTED: Final = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 ERROR: Final = "urn:ietf:params:scim:api:messages:2.0:Error"
 TYPES: Final = frozenset(
     {"invalidFilter", "uniqueness", "mutability", "invalidSyntax", "invalidPath", "noTarget", "invalidValue"}
 )
 LARGEST: Final = 100_000
+VERBS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+ALWAYS: Final = frozenset({"schemas", "id"})  # whatever attributes are asked for (RFC 7643 section 7, "returned")
 Answerer = Callable[[Request, Users], Awaitable[Response]]
 
 
@@ -38,11 +41,13 @@ def routes() -> list[BaseRoute]:
         Route(f"{BASE}/ResourceTypes/{{id}}", _described("resourceTypes")),
         Route(f"{BASE}/Schemas", _described("schemas")),
         Route(f"{BASE}/Schemas/{{id}}", _described("schemas")),
-        Route(f"{BASE}/Users", _verbs({"GET": _list, "POST": _create}), methods=["GET", "POST"]),
+        Route(f"{BASE}/.search", _verbs({"POST": _search}), methods=VERBS),
+        Route(f"{BASE}/Users", _verbs({"GET": _list, "POST": _create}), methods=VERBS),
+        Route(f"{BASE}/Users/.search", _verbs({"POST": _search}), methods=VERBS),
         Route(
             f"{BASE}/Users/{{id}}",
             _verbs({"GET": _read, "PUT": _replace, "PATCH": _patch, "DELETE": _delete}),
-            methods=["GET", "PUT", "PATCH", "DELETE"],
+            methods=VERBS,
         ),
     ]
 
@@ -75,8 +80,12 @@ def _users(request: Request) -> Users:
 
 def _verbs(verbs: dict[str, Answerer]) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        method = "GET" if request.method == "HEAD" else request.method
-        return await verbs[method](request, _users(request))
+        method, users = "GET" if request.method == "HEAD" else request.method, _users(request)
+        if method not in verbs:
+            served = ", ".join(verbs)
+            told = {"schemas": [ERROR], "status": "405", "detail": f"{method} is not served here. Use {served}."}
+            return _answer(told, 405, {"allow": served})
+        return await verbs[method](request, users)
 
     return endpoint
 
@@ -92,16 +101,22 @@ def _described(what: str) -> Callable[[Request], Awaitable[Response]]:
         _users(request)
         found = _descriptions()[what]
         if not isinstance(found, list):
-            return _answer(found)
+            return _answer({**found, "meta": _meta(request, "ServiceProviderConfig")})
+        kind = "ResourceType" if what == "resourceTypes" else "Schema"
+        each = [{**one, "meta": _meta(request, kind, f"{kind}s/{one['id']}")} for one in found]
         wanted = request.path_params.get("id")
         if wanted is None:
-            return _answer(_page(found, len(found), 1))
-        one = next((one for one in found if one["id"] == wanted), None)
+            return _answer(_page(each, len(each), 1))
+        one = next((one for one in each if one["id"] == wanted), None)
         if one is None:
             raise NotFound("There is no such description.")
         return _answer(one)
 
     return endpoint
+
+
+def _meta(request: Request, kind: str, place: str = "") -> dict[str, Any]:
+    return {"resourceType": kind, "location": f"{request.app.state.settings.public_base}{BASE}/{place or kind}"}
 
 
 def _page(found: list[Any], total: int, start: int) -> dict[str, Any]:
@@ -142,13 +157,45 @@ def _location(request: Request, user: User) -> str:
 
 def _shown(request: Request, user: User, status: int = 200) -> Response:
     headers = {"etag": user.etag, "location": _location(request, user)}
-    return _answer(_user(request, user), status, headers)
+    return _answer(_chosen(_user(request, user), request.query_params), status, headers)
+
+
+def _chosen(user: dict[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes that are asked for, or those that are not left out (RFC 7644 section 3.9), each as a whole."""
+    named, without = _names(asked, "attributes"), _names(asked, "excludedAttributes")
+    if named:
+        return {name: value for name, value in user.items() if name in ALWAYS or name.lower() in named}
+    return {name: value for name, value in user.items() if name in ALWAYS or name.lower() not in without}
+
+
+def _names(asked: Mapping[str, Any], parameter: str) -> set[str]:
+    """Attributes named by themselves, by a part of theirs, or with their schema; in small letters."""
+    value = asked.get(parameter) or []
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise Invalid(f"{parameter} is a list of names.", code="invalidValue")
+    plain = [name.strip().lower().removeprefix(f"{USER.lower()}:") for name in names]
+    return {STAFF.lower() if name.startswith(STAFF.lower()) else name.partition(".")[0] for name in plain}
 
 
 async def _list(request: Request, users: Users) -> Response:
-    start, count = _number(request, "startIndex", 1), _number(request, "count", 100)
-    total, found = await users.listed(request.query_params.get("filter", ""), start, count)
-    return _answer(_page([_user(request, one) for one in found], total, max(start, 1)))
+    return await _listed(request, users, request.query_params)
+
+
+async def _search(request: Request, users: Users) -> Response:
+    """The same, asked by a body: names of people stand in no address (RFC 7644 section 3.4.3)."""
+    asked = await _body(request)
+    if not isinstance(asked, dict) or asked.get("schemas", [SEARCH]) != [SEARCH]:
+        raise Invalid("The body is a SearchRequest.", code="invalidSyntax")
+    return await _listed(request, users, asked)
+
+
+async def _listed(request: Request, users: Users, asked: Mapping[str, Any]) -> Response:
+    start, count, filter = _number(asked, "startIndex", 1), _number(asked, "count", 100), asked.get("filter") or ""
+    if not isinstance(filter, str):
+        raise Invalid("filter is a text.", code="invalidFilter")
+    total, found = await users.listed(filter, start, count)
+    return _answer(_page([_chosen(_user(request, one), asked) for one in found], total, max(start, 1)))
 
 
 async def _read(request: Request, users: Users) -> Response:
@@ -189,8 +236,8 @@ async def _body(request: Request) -> Any:
         raise Invalid("The body is no JSON.", code="invalidSyntax") from None
 
 
-def _number(request: Request, name: str, otherwise: int) -> int:
-    text = request.query_params.get(name, "")
+def _number(asked: Mapping[str, Any], name: str, otherwise: int) -> int:
+    text = "" if asked.get(name) is None else str(asked[name])
     if not text:
         return otherwise
     if not text.lstrip("-").isdigit() or not text.isascii() or len(text) > 9:

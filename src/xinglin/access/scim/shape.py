@@ -93,7 +93,16 @@ def _nested(path: str, value: Any) -> tuple[str, Any]:
     name, sub = match["name"], match["sub"]
     if name.lower() == "roles" and value is not None and not isinstance(value, list):
         return name, [{"value": value}] if not isinstance(value, dict) else [value]
-    return (name, {sub: value}) if sub and name.lower() == "name" else (name, value)
+    if sub and name.lower() == "name":  # a part of a name is not kept, and takes nothing from the whole
+        return (name, {sub: value}) if sub.lower() == "formatted" else (f"{name}.{sub}", value)
+    return name, value
+
+
+def _whole_name(name: Mapping[str, Any]) -> str:
+    """Of a name in Latin letters that comes in parts, given and family name."""
+    formatted = _text(_get(name, "formatted"), "name.formatted")
+    parts = [_text(_get(name, part), f"name.{part}") for part in ("givenName", "familyName")]
+    return formatted or " ".join(part for part in parts if part)[:LONGEST]
 
 
 def _set(current: Wanted, name: str, value: Any) -> Wanted:
@@ -104,8 +113,7 @@ def _set(current: Wanted, name: str, value: Any) -> Wanted:
         case "displayname":
             return replace(current, name_zh=_text(value, "displayName") or "")
         case "name":
-            formatted = _get(value, "formatted") if isinstance(value, dict) else None
-            return replace(current, name_en=_text(formatted, "name.formatted") or "")
+            return replace(current, name_en=_whole_name(value) if isinstance(value, dict) else "")
         case "externalid":
             return replace(current, external_id=_text(value, "externalId"))
         case "active":

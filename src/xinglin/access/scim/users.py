@@ -68,11 +68,11 @@ class Users:
 
     async def listed(self, filter: str, start: int, count: int) -> tuple[int, list[User]]:
         """How many match, and those from `start` (1-based) on."""
-        comparisons = filters.parse(filter) if filter else ()
+        wanted = filters.parse(filter) if filter else None
         async with self.house.database.transaction() as connection:
             await self._name_all(connection)
             arguments = Arguments(self.institution, list(VISIBLE))
-            where = filters.compiled(comparisons, arguments.bind)
+            where = filters.compiled(wanted, arguments.bind)
             total = await connection.fetchval(f"SELECT count(*) {_FROM}{where}", *arguments.values)
             limit, offset = arguments.bind(min(max(count, 0), MOST)), arguments.bind(max(start, 1) - 1)
             sql = f"SELECT {_COLUMNS} {_FROM}{where} ORDER BY a.login LIMIT {limit} OFFSET {offset}"
