@@ -77,7 +77,40 @@ async def test_everything_in_pages_is_the_whole(chart: Client) -> None:
         seen += ids(page, "match")
         links = {link["relation"]: link["url"] for link in page.json()["link"]}
         address = links["next"].partition("/fhir/")[2] if "next" in links else None
-    assert set(seen) == {"p", "a1", "a2", "a3", "b1"}
+    assert sorted(seen) == ["a1", "a2", "a3", "b1", "p"]
+
+
+@pytest.mark.parametrize(
+    ("types", "expected"),
+    [
+        ("Observation", {"p", "a1", "a2", "a3", "b1"}),
+        ("Practitioner", {"p", "dr"}),
+        ("Practitioner,Observation", {"p", "dr", "a1", "a2", "a3", "b1"}),
+        ("Patient", {"p"}),
+        ("Device", {"p"}),
+    ],
+)
+async def test_everything_of_some_types_is_of_these_alone(chart: Client, types: str, expected: set[str]) -> None:
+    """The patient stands at the head of it always; what others refer to is found though they are not wanted."""
+    whole = await chart("GET", f"Patient/p/$everything?_type={types}")
+    assert (whole.status_code, set(ids(whole))) == (200, expected)
+    wanted = {"name": "_type", "valueString": types}, {"name": "_count", "valueInteger": 2}
+    page = await chart("POST", "Patient/p/$everything", {"resourceType": "Parameters", "parameter": list(wanted)})
+    seen = ids(page)
+    while address := next((one["url"] for one in page.json()["link"] if one["relation"] == "next"), None):
+        page = await chart("GET", address.partition("/fhir/")[2])
+        assert page.status_code == 200 and len(ids(page, "match")) <= 2
+        seen += [one for one in ids(page) if one != "dr"]  # an include may come with every page
+    assert sorted(seen) == sorted(expected)
+
+
+async def test_everything_counts_and_refuses_no_type_of_an_encounter(chart: Client) -> None:
+    counted = (await chart("GET", "Patient/p/$everything?_summary=count")).json()
+    assert counted["total"] == 5 and "entry" not in counted
+    made = {"resourceType": "Encounter", "id": "e", "status": "finished", "class": {"code": "AMB"}}
+    await chart("PUT", "Encounter/e", {**made, "subject": {"reference": "Patient/p"}})
+    for types, expected in (("Encounter", ["e"]), ("Patient", ["e", "p"]), ("Observation", ["e"])):
+        assert ids(await chart("GET", f"Encounter/e/$everything?_type={types}")) == expected
 
 
 async def test_lastn_gives_the_newest_of_each_code(chart: Client) -> None:

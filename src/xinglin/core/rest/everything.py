@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from xinglin.core.rest.bundles import bundle, match_entry
 from xinglin.core.rest.document import fetched
@@ -18,7 +18,7 @@ from xinglin.core.rest.history import count_of, moment_range
 from xinglin.core.rest.parameters import Arguments, arguments, one
 from xinglin.core.rest.presentation import presentation
 from xinglin.core.rest.routing import TYPES, known_type
-from xinglin.core.rest.search import PAGE_PARAMETER, page_links
+from xinglin.core.rest.search import PAGE_PARAMETER, own_parameters, page_links
 from xinglin.core.schema import decode
 from xinglin.core.schema.definitions import compartment
 from xinglin.core.search.extract import extract
@@ -36,30 +36,32 @@ KNOWN: Final = frozenset({"start", "end", "_since", "_type", "_count", PAGE_PARA
 async def everything(call: Call) -> Answer:
     asked = await arguments(call, KNOWN)
     focus = await call.records.read(call.type, call.id)
-    count = one(asked, "_count")
-    query, following = _query(asked), one(asked, PAGE_PARAMETER)
+    count, following, types = one(asked, "_count"), one(asked, PAGE_PARAMETER), _types(asked)
+    most = MOST if count is None else count_of(str(count), PAGE, PAGE)
+    query = _query(call, asked, types, PAGE if count is None else max(1, most - 1))  # the focus comes before the rest
     wanted = _of_care(asked)
-    matches: dict[str, Stored] = {} if following else {focus.reference: focus}
-    most = count_of(str(count), PAGE, PAGE) if count is not None else MOST
-    while True:
-        page = await call.records.search(
-            None, _page_query(query, min(most, PAGE), following), compartment=(call.type, call.id)
-        )
+    first: dict[str, Stored] = {} if following else {focus.reference: focus}
+    matches: dict[str, Stored] = {}
+    while query is not None:
+        page = await call.records.search(None, _page_query(query, following), compartment=(call.type, call.id))
         matches.update((stored.reference, stored) for stored in page.matches if wanted(stored))
         following = page.next
-        if following is None or len(matches) >= most:
+        if following is None or (matches and count is not None) or len(matches) >= most:
             break
-    return _answer(call, list(matches.values()), await _beyond(call, matches), following)
+    matches.pop(focus.reference, None)
+    beyond = await _beyond(call, {**first, **matches}, types)
+    shown = [one for one in matches.values() if not types or one.type in types]
+    return _answer(call, asked, [*first.values(), *shown], beyond, following)
 
 
-async def _beyond(call: Call, matches: Mapping[str, Stored]) -> list[Stored]:
+async def _beyond(call: Call, matches: Mapping[str, Stored], types: Sequence[str]) -> list[Stored]:
     """What the matches refer to outside of the compartment, found in their text and fetched through the gate."""
     inside = {*matches, f"{call.type}/{call.id}"}
-    references = {found for stored in matches.values() for found in _REFERENCE.findall(stored.body)}
-    pairs = [reference.decode().split("/") for reference in references]
-    beyond = [f"{name}/{id}" for name, id in pairs if name in TYPES and f"{name}/{id}" not in inside]
     places = compartment(call.type)
-    return await fetched(call, (one for one in beyond if not places.get(one.partition("/")[0])))
+    outside = {name for name in types or TYPES if name in TYPES and not places.get(name)}
+    references = {found for stored in matches.values() for found in _REFERENCE.findall(stored.body)} if outside else ()
+    named = {reference.decode() for reference in references}
+    return await fetched(call, (one for one in named - inside if one.partition("/")[0] in outside))
 
 
 def _of_care(asked: Arguments) -> Callable[[Stored], bool]:
@@ -79,24 +81,44 @@ def _of_care(asked: Arguments) -> Callable[[Stored], bool]:
     return wanted
 
 
-def _answer(call: Call, matches: Sequence[Stored], beyond: Sequence[Stored], following: str | None) -> Answer:
-    shown, used = presentation(call.query)
+def _answer(
+    call: Call, asked: Arguments, matches: Sequence[Stored], beyond: Sequence[Stored], following: str | None
+) -> Answer:
+    shown, _ = presentation(call.query)
     show = None if shown.whole else shown
     base = call.door.base
     entries = [match_entry(base, stored, "match", show) for stored in matches]
     entries += [match_entry(base, stored, "include", show) for stored in beyond]
-    total = len(matches) if following is None and PAGE_PARAMETER not in used else None
-    return Answer(
-        200, bundle("searchset", entries, total=total, links=page_links(call, used, following)), resource_body=False
-    )
+    total = len(matches) if following is None and PAGE_PARAMETER not in asked else None
+    links = page_links(call, _used(asked), following, own_parameters(shown))
+    if shown.summary == "count" and total is not None:
+        entries = []
+    return Answer(200, bundle("searchset", entries, total=total, links=links), resource_body=False)
 
 
-def _query(asked: Arguments) -> str:
-    """The search behind it."""
-    parts = ["_total=none"]
-    types = [name for value in asked.get("_type", []) for name in _text(value).split(",") if name]
-    if types:
-        parts.append("_type=" + ",".join(known_type(name) for name in types))
+def _used(asked: Arguments) -> str:
+    """What was asked for, in the address or in the body, for the links."""
+    pairs = [(name, _text(value)) for name, values in asked.items() if name != PAGE_PARAMETER for value in values]
+    return urlencode(pairs, safe=",:")
+
+
+def _types(asked: Arguments) -> list[str]:
+    named = [name.strip() for value in asked.get("_type", []) for name in _text(value).split(",")]
+    return [known_type(name) for name in named if name]
+
+
+def _query(call: Call, asked: Arguments, types: Sequence[str], count: int) -> str | None:
+    """The search behind it, None where it is of the focus alone.
+
+    Where types beyond the compartment are wanted, all of it is searched: any of it may refer to them.
+    """
+    parts = ["_total=none", f"_count={count}"]
+    places = compartment(call.type)
+    within = [name for name in types if places.get(name)]
+    if types and all(places.get(name) or name == call.type for name in types):
+        if not within:
+            return None
+        parts.append("_type=" + ",".join(within))
     since = one(asked, "_since")
     if since is not None:
         moment_range(_text(since), "_since")
@@ -104,9 +126,8 @@ def _query(asked: Arguments) -> str:
     return "&".join(parts)
 
 
-def _page_query(query: str, count: int, following: str | None) -> str:
-    page = f"&{PAGE_PARAMETER}={quote(following, safe='')}" if following else ""
-    return f"{query}&_count={count}{page}"
+def _page_query(query: str, following: str | None) -> str:
+    return f"{query}&{PAGE_PARAMETER}={quote(following, safe='')}" if following else query
 
 
 def _text(value: Any) -> str:

@@ -53,7 +53,7 @@ async def _searched(
         criteria = "&".join(part for part in (criteria, "_summary=count") if part)
     strict = call.prefer().strict
     found = await call.records.search(type_name, criteria, compartment=compartment, strict=strict)
-    return Answer(200, searchset(call, found, shown, _own(shown)), resource_body=False)
+    return Answer(200, searchset(call, found, shown, own_parameters(shown)), resource_body=False)
 
 
 def searchset(call: Call, found: Found, shown: Presentation, own: str = "") -> bytes:
@@ -79,7 +79,7 @@ def page_links(call: Call, query: str, following: str | None, own: str = "") -> 
     return links
 
 
-def _own(shown: Presentation) -> str:
+def own_parameters(shown: Presentation) -> str:
     """The presentation's parameters, for the links: the next page is shown as this one."""
     parts = []
     if shown.summary not in (None, "false", "count"):
