@@ -48,6 +48,7 @@ async def test_an_export_from_kick_off_to_files(county: House) -> None:
         ("Patient/$export", ALL),
         ("Patient/$export?_type=Patient", {"Patient/p1", "Patient/p2", "Patient/p3"}),
         ("Group/g/$export", P1),
+        ("Group/g/$export?_outputFormat=application/fhir+ndjson", P1),  # the + unquoted, as many send it
         (
             "$export?_type=Organization,Patient&_typeFilter=Patient?_id=p2",
             {"Organization/A", "Organization/B", "Patient/p2"},
@@ -71,6 +72,13 @@ async def test_what_is_in_an_export(county: House, path: str, expected: set[str]
         found = await lines(fhir, await exported(county, fhir, path))
         assert names(found) == expected
         assert len(found) == len(expected)
+
+
+async def test_what_is_not_known_is_left_out_where_that_is_wished(county: House) -> None:
+    async with client(county) as fhir:
+        path = "Patient/$export?_type=Patient&includeAssociatedData=LatestProvenanceResources"
+        assert (await fhir("GET", path, prefer="respond-async")).status_code == 400
+        assert (await fhir("GET", path, prefer="respond-async, handling=lenient")).status_code == 202
 
 
 async def test_a_posted_kick_off_names_patients(county: House) -> None:

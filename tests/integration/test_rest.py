@@ -156,6 +156,9 @@ async def test_history_pages_and_bounds(fhir: Client) -> None:
     assert [entry["resource"]["meta"]["versionId"] for entry in now["entry"]] == ["5"]
     assert "entry" not in (await fhir("GET", "Patient/p/_history?_at=2001")).json()
     assert len((await fhir("GET", "_history")).json()["entry"]) == 6
+    (self_link, following) = (await fhir("GET", "_history?colour=red&_count=1&_elements=name")).json()["link"]
+    assert self_link["url"] == f"{fhir.base}/_history?_count=1&_elements=name"  # what took effect
+    assert "_elements=name&_page=" in following["url"]
     for wrong in ("_since=soon", "_count=-1", "_at=2001-13", "_page=../.."):
         assert (await fhir("GET", f"Patient/p/_history?{wrong}")).status_code == 400, wrong
 
@@ -189,6 +192,7 @@ async def test_summary_and_elements_cut_and_say_so(fhir: Client) -> None:
         "_summary=text": ({"text"}, {"name", "maritalStatus"}),
         "_summary=data": ({"name", "maritalStatus"}, {"text"}),
         "_elements=birthDate,Patient.contact": ({"birthDate", "contact"}, {"name", "text"}),
+        "_elements=contact.name,Patient.name.family,Person.birthDate": ({"contact", "name"}, {"text", "birthDate"}),
     }
     for query, (kept, left_out) in cut.items():
         for resource in (
@@ -321,6 +325,7 @@ async def test_capabilities_say_what_is_served(fhir: Client) -> None:
     assert {"transaction", "batch", "search-system", "history-system"} == {row["code"] for row in rest["interaction"]}
     parameters = {row["name"]: row["type"] for row in resources["Observation"]["searchParam"]}
     assert parameters["code-value-quantity"] == "composite" and parameters["patient"] == "reference"
+    assert not {"_text", "_content"} & {row["name"] for row in rest["searchParam"]}  # left out
     assert "Observation:subject" in resources["Observation"]["searchInclude"]
     assert "Observation:subject" in resources["Patient"]["searchRevInclude"]
     assert "everything" in {row["name"] for row in resources["Patient"]["operation"]}

@@ -290,6 +290,16 @@ async def test_a_batch_answers_each_entry_alone(fhir: Client) -> None:
     assert (await fhir("POST", "", bundle("batch"))).json().get("entry") is None
 
 
+@pytest.mark.parametrize("kind", ["batch", "transaction"])
+async def test_a_posted_search_in_a_bundle_has_its_criteria_in_the_address(fhir: Client, kind: str) -> None:
+    await fhir("PUT", "Patient/p", patient(id="p"))
+    searches = ["Patient/_search?_id=p", "_search?_type=Patient&_id=p", "Patient/p/Patient/_search", "Patient/_search"]
+    answer = (await fhir("POST", "", bundle(kind, *(entry("POST", url) for url in searches)))).json()
+    for one in answer["entry"]:
+        assert one["response"]["status"] == "200 OK", one
+        assert [found["resource"]["id"] for found in one["resource"]["entry"]] == ["p"]
+
+
 async def test_a_large_transaction_does_not_hold_up_a_small_request(fhir: Client) -> None:
     large = bundle(
         "transaction", *(entry("POST", "Basic", {"resourceType": "Basic", "code": {"text": "x"}}) for _ in range(3000))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -116,6 +117,9 @@ async def test_everything_counts_and_refuses_no_type_of_an_encounter(chart: Clie
 async def test_lastn_gives_the_newest_of_each_code(chart: Client) -> None:
     assert ids(await chart("GET", "Observation/$lastn?patient=p")) == ["a3", "b1"]
     assert ids(await chart("GET", "Observation/$lastn?patient=Patient/p&max=2")) == ["a3", "a2", "b1"]
+    for held in ({"valueReference": {"reference": "Patient/p"}}, {"valueString": "p"}):
+        body = {"resourceType": "Parameters", "parameter": [{"name": "patient", **held}]}
+        assert ids(await chart("POST", "Observation/$lastn", body)) == ["a3", "b1"]
     assert (await chart("GET", "Observation/$lastn")).status_code == 400
     assert (await chart("GET", "Observation/$lastn?patient=p&max=many")).status_code == 400
 
@@ -154,6 +158,9 @@ async def test_validate_answers_findings_and_stores_nothing(chart: Client) -> No
         found = await chart("POST", "Patient/$validate", body)
         assert found.status_code == 200
         assert found.json()["issue"][0]["expression"] == ["Patient.birthDate"]
+    nothing = {"resourceType": "Parameters", "parameter": [{"name": "mode", "valueCode": "create"}]}
+    refused = await chart("POST", "Patient/$validate", json.dumps(nothing, indent=1))
+    assert (refused.status_code, refused.json()["issue"][0]["code"]) == (400, "required")
     broken = await chart("POST", "Patient/$validate", "{")
     assert broken.json()["issue"][0]["severity"] == "error"
     assert (await chart("GET", "Patient/p/$validate")).json()["issue"][0]["severity"] == "information"

@@ -74,5 +74,6 @@ async def _entry(call: Call, posted: PostedBundle, number: int) -> Entry:
         problem = outcomes.problem_of(error)
         answer = outcomes.failed(outcomes.placed(problem, place, "resource") if problem else error)
         return response_entry(answer_part(answer, answer.body))
-    shown = shows_resources(call.prefer(), entry.call.method) or entry.call.segments[-1:][0].startswith("$")
+    asks = entry.call.segments[-1][:1] == "$" or entry.call.segments[-1] == "_search" if entry.call.segments else False
+    shown = asks or shows_resources(call.prefer(), entry.call.method)
     return response_entry(answer_part(answer), answer.body if shown else b"", None)

@@ -102,9 +102,18 @@ async def resource(call: Call, expected_type: str | None = None) -> dict[str, An
     return decode.parse(raw)
 
 
+def _entry_query(call: Call) -> str:
+    """In a Bundle there is no form: the criteria stand in the entry's address."""
+    if call.resource:
+        raise Invalid("A search in a Bundle has no resource.", remedy="Put the criteria into request.url.")
+    return call.query
+
+
 async def form_query(call: Call) -> str:
     """The query of a POST _search: the URL's parameters, then the form's."""
-    if call.resource is None and not call.header(b"content-type") and call.header(b"content-length") in (None, "0"):
+    if call.resource is not None:
+        return _entry_query(call)
+    if not call.header(b"content-type") and call.header(b"content-length") in (None, "0"):
         return call.query
     check_content_type(call.header(b"content-type"), FORM)
     raw = await received(call, MOST_FORM_BYTES)

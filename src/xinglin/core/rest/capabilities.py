@@ -11,6 +11,7 @@ from xinglin.core.rest.exchange import Answer, Call
 from xinglin.core.rest.routing import READ_ONLY
 from xinglin.core.schema.definitions import resource_types
 from xinglin.core.search.parameters import REGISTRY, Parameter
+from xinglin.core.search.texts import UNSUPPORTED
 from xinglin.kernel import clock
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ TYPE_LEVEL_ORDER: Final = (
     "create",
     "search-type",
 )
-SPECIAL: Final = frozenset({"_filter", "_text", "_content", "_query", "near"})
+SPECIAL: Final = frozenset({"_filter", *UNSUPPORTED})
 STARTED: Final = clock.instant(clock.micros(clock.now()))
 FORMATS: Final = ("application/fhir+json", "json")
 PATCH_FORMATS: Final = ("application/json-patch+json", "application/fhir+json", "application/merge-patch+json")
@@ -134,7 +135,7 @@ def served_parameters(name: str) -> list[Parameter]:
 
 def _parameters(name: str, door: Door) -> list[dict[str, Any]]:
     if name == "Resource":
-        every = [one for one in served_parameters("Basic") if one.code.startswith("_")]
+        every = [one for one in served_parameters("Basic") if one.code.startswith("_") and one.code not in UNSUPPORTED]
         return [_parameter(one) for one in every]
     return [_parameter(one) for one in served_parameters(name) if one.code not in SPECIAL]
 

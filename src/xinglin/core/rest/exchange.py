@@ -74,6 +74,7 @@ class Prefer:
 
     returns: str | None = None
     strict: bool = False
+    lenient: bool = False
     asynchronous: bool = False
 
 
@@ -115,7 +116,7 @@ def _read_prefer(text: str) -> Prefer:
         if asynchronous:
             prefer = replace(prefer, asynchronous=True)
         elif name == "handling":
-            prefer = replace(prefer, strict=value == "strict")
+            prefer = replace(prefer, strict=value == "strict", lenient=value == "lenient")
         elif value in ("minimal", "representation", "OperationOutcome"):
             prefer = replace(prefer, returns=value)
     return prefer

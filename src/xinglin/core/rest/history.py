@@ -6,18 +6,19 @@ import re
 from calendar import monthrange
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_plus
 
 from xinglin.core.rest.bundles import bundle, history_entry
 from xinglin.core.rest.exchange import Answer, Call, shortened
 from xinglin.core.rest.presentation import presentation
-from xinglin.core.rest.search import PAGE_PARAMETER, page_links
+from xinglin.core.rest.search import PAGE_PARAMETER, own_parameters, page_links
 from xinglin.core.store.rows import Stored
 from xinglin.kernel import clock
 from xinglin.kernel.errors import Invalid
 
 USUAL_COUNT: Final = 50
 MOST: Final = 1000
+KNOWN: Final = ("_since", "_at", "_count", PAGE_PARAMETER)
 _MOMENT: Final = re.compile(
     r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?(Z|[+-]\d\d:\d\d)?)?)?)?", re.ASCII
 )
@@ -50,7 +51,7 @@ async def _history(call: Call, type_name: str | None, resource_id: str | None) -
     none = asked.get("_count") == "0"
     rows: list[Stored] = [] if none else list(page.rows)
     entries = (history_entry(call.door.base, stored, show) for stored in rows)
-    links = page_links(call, query, None if none else page.next)
+    links = page_links(call, _used(query), None if none else page.next, own_parameters(shown))
     whole = not none and page.next is None and PAGE_PARAMETER not in asked
     total = len(rows) if whole and page.total is None else page.total
     return Answer(200, bundle("history", entries, total=total, links=links), resource_body=False)
@@ -58,18 +59,23 @@ async def _history(call: Call, type_name: str | None, resource_id: str | None) -
 
 def _asked(query: str, strict: bool) -> dict[str, str]:
     asked = dict(parse_qsl(query, keep_blank_values=True))
-    unknown = [name for name in asked if name not in ("_since", "_at", "_count", PAGE_PARAMETER)]
+    unknown = [name for name in asked if name not in KNOWN]
     if unknown and strict:
         raise Invalid(f"History has no parameter {shortened(unknown[0])!r}.", remedy="Use _since, _at, _count.")
     return asked
 
 
-def count_of(text: str | None, usual: int, most: int) -> int:
+def _used(query: str) -> str:
+    """What took effect, for the links: a history Bundle has no entry in which the rest could be told of."""
+    return "&".join(part for part in query.split("&") if unquote_plus(part.partition("=")[0]) in KNOWN)
+
+
+def count_of(text: str | None, usual: int, most: int, name: str = "_count") -> int:
     """A page size within bounds: a larger wish is cut to what the node allows, as search.html#count permits."""
     if text is None:
         return usual
     if not (text.isascii() and text.isdigit()):
-        raise Invalid(f"_count={shortened(text, 20)} is not a whole number.", code="value", remedy="Use _count=50.")
+        raise Invalid(f"{name}={shortened(text, 20)} is not a whole number.", code="value", remedy=f"Use {name}=50.")
     return max(1, min(int(text[:10]), most))
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from xinglin.core.rest.body import json_body
 from xinglin.core.rest.bundles import bundle, match_entry
-from xinglin.core.rest.exchange import Answer, Call
+from xinglin.core.rest.exchange import Answer, Call, shortened
 from xinglin.core.rest.history import count_of
 from xinglin.core.rest.parameters import pairs
 from xinglin.core.rest.presentation import presentation
@@ -43,7 +43,7 @@ _code_of = msgspec.json.Decoder(_Coded)
 
 async def lastn(call: Call) -> Answer:
     asked = await _asked(call)
-    most = count_of(dict(asked).get("max"), 1, MOST_PER_CODE)
+    most = count_of(dict(asked).get("max"), 1, MOST_PER_CODE, "max")
     criteria = [(name, value) for name, value in asked if name != "max"]
     if not any(name.partition(":")[0] in ("patient", "subject") for name, _ in criteria):
         raise Invalid("$lastn needs a patient or subject.", code="required", remedy="Add patient=<id>.")
@@ -58,9 +58,18 @@ async def _asked(call: Call) -> list[tuple[str, str]]:
     asked = parse_qsl(presentation(call.query)[1], keep_blank_values=True)
     if call.method == "POST" and call.headers.get(b"content-length") != b"0":
         parameters = decode.read(await json_body(call), expected_type="Parameters")
-        asked += [(name, str(value)) for name, value in pairs(parameters) if not isinstance(value, dict | list)]
+        asked += [(name, _criterion(name, value)) for name, value in pairs(parameters)]
     paging = {"_sort", "_count", "_total", PAGE_PARAMETER}
     return [(name, value) for name, value in asked if name not in paging]
+
+
+def _criterion(name: str, value: Any) -> str:
+    """A parameter's value as a search says it."""
+    if isinstance(value, dict) and isinstance(value.get("reference"), str):
+        return str(value["reference"])
+    if value is None or isinstance(value, dict | list):
+        raise Invalid(f"The parameter {shortened(name)!r} is not text or a reference.", code="value")
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 async def _newest_first(call: Call, query: str) -> list[Stored]:

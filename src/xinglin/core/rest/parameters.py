@@ -14,8 +14,9 @@ from xinglin.kernel.errors import Invalid
 Arguments = dict[str, list[Any]]
 
 
-async def arguments(call: Call, known: frozenset[str]) -> Arguments:
-    """Name -> values, from the query and the body. Raises Invalid for a name that the operation does not know."""
+async def arguments(call: Call, known: frozenset[str], *, lenient: bool = False) -> Arguments:
+    """Name -> values, from the query and the body. Raises Invalid for a name that the operation does not know, or
+    under `lenient` leaves it out."""
     found: Arguments = {}
     for name, value in parse_qsl(call.query, keep_blank_values=True):
         if name not in OWN_PARAMETERS:
@@ -23,6 +24,8 @@ async def arguments(call: Call, known: frozenset[str]) -> Arguments:
     if call.method == "POST" and call.headers.get(b"content-length") != b"0":
         for name, value in await _posted(call):
             found.setdefault(name, []).append(value)
+    if lenient:
+        return {name: values for name, values in found.items() if name in known}
     for name in found:
         if name not in known:
             raise Invalid(

@@ -90,13 +90,18 @@ def _selected(name: str, parts: Mapping[str, Any], wanted: Presentation) -> Mapp
     if definition is None or name in ("OperationOutcome", "Parameters"):
         return parts
     if wanted.elements:
-        names = {element.partition(".")[2] or element for element in wanted.elements}
-        return _kept(parts, _required(name) | names)
+        return _kept(parts, _required(name) | {_top(name, element) for element in wanted.elements})
     if wanted.summary == "data":
         return {key: value for key, value in parts.items() if key not in ("text", "_text")}
     if wanted.summary == "text":
         return _kept(parts, _required(name) | {"text"})
     return _summarised(definition, parts)
+
+
+def _top(name: str, element: str) -> str:
+    """The element at the top of `Patient.name`, `name` or `name.family`: what stands below comes along."""
+    first, _, rest = element.partition(".")
+    return rest.partition(".")[0] if first == name else first
 
 
 def _kept(parts: Mapping[str, Any], names: frozenset[str] | set[str]) -> dict[str, Any]:

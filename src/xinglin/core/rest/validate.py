@@ -94,13 +94,14 @@ async def _what(call: Call) -> tuple[bytes, dict[str, str]]:
     envelope = _envelope(raw)
     if envelope is None:
         return raw, asked
+    raw = b""
     for parameter in envelope.parameter:
         value = parameter.valueCode or parameter.valueUri or parameter.valueCanonical
         if parameter.name == "resource":
             raw = bytes(parameter.resource)
         elif value is not None:
             asked[parameter.name] = value
-    return (b"" if raw.startswith(b'{"resourceType":"Parameters"') else raw), asked
+    return raw, asked
 
 
 def _envelope(raw: bytes) -> _Envelope | None:

@@ -182,7 +182,8 @@ class Request:
     def listed(self, type_name: str, value: str) -> Condition:
         if value.startswith("$"):
             raise UnknownParameter(f"The functional list {value} is not kept here.", expression="_list")
-        chosen = self.match(self.registry.of_type("List")["_id"], None, value)
+        named = ",".join(part.removeprefix("List/") for part in value.split(","))
+        chosen = self.match(self.registry.of_type("List")["_id"], None, named)
         return Has(self.registry.of_type("List")["item"], chosen)
 
     def parameter(self, type_name: str, code: str) -> Parameter:

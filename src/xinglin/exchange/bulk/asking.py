@@ -50,8 +50,9 @@ class Asked:
 
 async def asked_of(call: Call) -> Asked:
     level, group = _level(call)
-    found = await arguments(call, PARAMETERS)
-    if one(found, "_outputFormat") not in (None, *NDJSON):
+    found = await arguments(call, PARAMETERS, lenient=call.prefer().lenient)
+    wanted = one(found, "_outputFormat")
+    if wanted is not None and _text(wanted).replace(" ", "+") not in NDJSON:  # a bare + of an address is a space
         raise Invalid("Only NDJSON is exported.", code="not-supported", expression="_outputFormat")
     filters = _filters(found)
     types = _types(found, level, filters)
