@@ -23,6 +23,8 @@ OFFICER = Principal("officer", "Officer", Role.PRIVACY, Purpose.OPERATIONS, inst
 OFFICER_B = replace(OFFICER, institution="B")
 COLLEAGUE = replace(DOCTOR, login="dr-a2", practitioner="pa2")
 CLERK = Principal("clerk", "Clerk", Role.CLERK, Purpose.OPERATIONS, institution="A")
+SCOPE = "http://terminology.hl7.org/CodeSystem/consentscope"
+PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 BEN = Principal("ben", "Ben", Role.PATIENT, Purpose.OWN, patients=("a2",))
 REPORT = Principal("report", "Report", Role.SYSTEM, Purpose.PUBLIC_HEALTH, institution="A")
 
@@ -73,6 +75,31 @@ async def test_case_89_those_who_treat_are_not_closed_out_as_a_whole(own_county:
     body["category"] = [concept("x")]
     await gate(own_county, ANNA).write([Write("POST", "Consent", resource=body)])
     assert await seen(gate(own_county, DOCTOR)) == {"oa1", "oa4"}
+
+
+async def test_case_89_a_consent_may_name_a_post(own_county: County) -> None:
+    """Somebody in one post of theirs: permitted and refused there, and in no other post."""
+    county = own_county
+    at_post = gate(county, DOCTOR, practitioner_role="ra")
+    other, without = gate(county, DOCTOR, practitioner_role="ra9"), gate(county, DOCTOR)
+    named = {"role": concept("IRCP", PARTICIPATION), "reference": ref("PractitionerRole/ra")}
+
+    def consent(kind: str, **more: Any) -> dict[str, Any]:
+        return {"resourceType": "Consent", "id": "post", "status": "active", "scope": concept("patient-privacy", SCOPE),
+                "category": [concept("x")], "patient": ref("Patient/b1"), "policyRule": concept("OPTIN"),
+                "provision": {"type": kind, "actor": [named], **more}}  # fmt: skip
+
+    await county.put("B", consent("permit"))
+    assert "hid" in await seen(at_post) and "hid" not in await seen(other) | await seen(without)
+    within = {"type": "deny", "actor": [named]}
+    whole = [{"role": concept("IRCP", PARTICIPATION), "reference": ref("Practitioner/pa")}]
+    await county.put("B", consent("permit", actor=whole))
+    assert "hid" in await seen(at_post) & await seen(without)
+    await county.put("B", consent("permit", actor=whole, provision=[within]))
+    assert "hid" not in await seen(at_post) | await seen(without)  # whose post it is cannot be kept: nothing is open
+    house = [{"role": concept("IRCP", PARTICIPATION), "reference": ref("Organization/A")}]
+    await county.put("B", consent("permit", actor=house, provision=[within]))
+    assert "hid" not in await seen(at_post) and "hid" in await seen(other) & await seen(without)
 
 
 # beyond care --------------------------------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ The shape (R4): `status` active, `scope` patient-privacy, `patient`, and a `prov
     type              permit or deny; at the root policyRule OPTIN or OPTOUT says the same
     period            from and to (inclusive to the precision written)
     actor             role IRCP: who receives (an Organization, with a code of our roles beside IRCP: that role there;
-                      or a Practitioner); role CST: who holds the data (without one: whoever holds it)
+                      a Practitioner, or a PractitionerRole: in that post); role CST: who holds the data (without
+                      one: whoever holds it)
     class             record categories (access/categories.py) or resource types; without one: all
     securityLabel     sensitive labels; a permit without one opens nothing sensitive
     code              a ValueSet of this node (system urn:ietf:rfc:3986), or a code

@@ -16,7 +16,7 @@ from xinglin.core.store.visibility import Bind
 
 def opened_elsewhere(principal: Principal, now: int, alias: str, bind: Bind) -> str:
     """Whether a consent, or an emergency, opens a row to the caller."""
-    names, covering = bind(_named(principal)), _covering(principal, now, alias, bind)
+    names, covering = bind(named(principal)), _covering(principal, now, alias, bind)
     return (
         f"(EXISTS (SELECT 1 FROM access_grant o WHERE o.person = {alias}.person"  # noqa: S608
         f" AND o.grantee = ANY({names}::bigint[]) AND o.permit)"
@@ -29,10 +29,10 @@ def closed_at_home(principal: Principal, now: int, alias: str, bind: Bind) -> st
     """Whether the person has closed a row to the caller also where it is held. A legal basis may go before that."""
     purpose = principal.purpose.value
     beyond = purpose in beyond_care()
-    named = _named(principal)
-    if overrides_opt_out(principal.basis, principal.role, purpose) or not (named or beyond):
+    names = named(principal)
+    if overrides_opt_out(principal.basis, principal.role, purpose) or not (names or beyond):
         return "false"
-    gate, covering = bind([*named, *([0] if beyond else [])]), _covering(principal, now, alias, bind)
+    gate, covering = bind([*names, *([0] if beyond else [])]), _covering(principal, now, alias, bind)
     decided = (
         f"NOT COALESCE((SELECT g.permit FROM access_grant g WHERE {covering} AND (g.permit OR g.home)"  # noqa: S608
         " ORDER BY g.rank DESC, g.permit LIMIT 1), true)"
@@ -48,21 +48,25 @@ def closed_at_home(principal: Principal, now: int, alias: str, bind: Bind) -> st
 def _opted_out(principal: Principal, now: int, alias: str, bind: Bind) -> str:
     """Whether a person refuses this use of everything and has opened nothing to the caller, so that nothing needs to be
     put in order: what most who are closed are."""
-    at, purpose, named = bind(now), bind(principal.purpose.value), bind(_named(principal))
+    at, purpose, names = bind(now), bind(principal.purpose.value), bind(named(principal))
     return (
         f"(EXISTS (SELECT 1 FROM access_grant d WHERE d.person = {alias}.person AND d.grantee = 0 AND d.home"  # noqa: S608
         f" AND NOT d.permit AND d.custodian = 0 AND d.category & {ALL_CATEGORIES} = {ALL_CATEGORIES} AND d.bearing = 0"
         f" AND d.category & {LABELS | TOPICS} = {LABELS | TOPICS} AND d.types IS NULL AND d.resources IS NULL"
         f" AND d.starts <= {at} AND d.ends > {at} AND {purpose}::text = ANY(d.purposes))"
         f" AND NOT EXISTS (SELECT 1 FROM access_grant o WHERE o.person = {alias}.person"
-        f" AND o.grantee = ANY({named}::bigint[]) AND o.permit))"
+        f" AND o.grantee = ANY({names}::bigint[]) AND o.permit))"
     )
 
 
-def _named(principal: Principal) -> list[int]:
-    """Keys by which a grant names the caller."""
-    named = [key_of("Organization", principal.institution)] if principal.institution else []
-    return named + ([key_of("Practitioner", principal.practitioner)] if principal.practitioner else [])
+def named(principal: Principal) -> list[int]:
+    """Keys by which a grant names the caller: the institution, the person, the post acted in."""
+    names = (
+        ("Organization", principal.institution),
+        ("Practitioner", principal.practitioner),
+        ("PractitionerRole", principal.practitioner_role),
+    )
+    return [key_of(type, id) for type, id in names if id]
 
 
 def _covering(principal: Principal, now: int, alias: str, bind: Bind) -> str:
@@ -70,7 +74,7 @@ def _covering(principal: Principal, now: int, alias: str, bind: Bind) -> str:
     at, role = bind(now), bind(principal.role.value)
     acting = bind(key_of("Organization", principal.institution) if principal.institution else 0)
     return (
-        f"g.person = {alias}.person AND g.grantee = ANY({bind([*_named(principal), 0])}::bigint[])"
+        f"g.person = {alias}.person AND g.grantee = ANY({bind([*named(principal), 0])}::bigint[])"
         f" AND g.custodian IN ({alias}.custodian, 0) AND g.starts <= {at} AND g.ends > {at}"
         f" AND {bind(principal.purpose.value)}::text = ANY(g.purposes)"
         f" AND g.role IN ('', {role}::text) AND g.acting IN (0, {acting}::bigint)"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from xinglin.access import audit
-from xinglin.access.decisions import closed_at_home, opened_elsewhere
+from xinglin.access.decisions import closed_at_home, named, opened_elsewhere
 from xinglin.access.identity.recognise import standing
 from xinglin.access.policy import (
     RoleVisibility,
@@ -169,12 +169,11 @@ async def _holds(connection: Connection, key: int, part: Part) -> bool:
 
 async def _sources(connection: Connection, subject: Principal, key: int, now: int) -> str:
     """The Consents, or the emergency, that open the row."""
-    grantees = [key_of("Organization", subject.institution or ""), key_of("Practitioner", subject.practitioner or "")]
     rows = await connection.fetch(
         "SELECT DISTINCT coalesce('Consent/' || c.id, 'emergency') AS source FROM access_grant g"
         " JOIN resource r ON r.key = $1 AND g.person = r.person LEFT JOIN resource c ON c.key = g.source"
         " WHERE g.grantee = ANY($2::bigint[]) AND g.starts <= $3 AND g.ends > $3 AND g.permit"
         " AND g.custodian IN (r.custodian, 0) ORDER BY 1",
-        *(key, [*grantees, 0], now),
+        *(key, [*named(subject), 0], now),
     )
     return ", ".join(row["source"] for row in rows)

@@ -40,10 +40,10 @@ class Grant:
     """`grantee` may see (`permit`) or may not see, for the purposes, what `custodian` (0: anyone) holds of the
     categories, between the times.
 
-    grantee: key of an Organization or Practitioner; 0 everybody. role, acting: only in this role, only for this
-    institution. category: categories covered (low half), and the sensitive labels that what is covered may bear (high).
-    bearing: bits that it must bear. types, resources: only these; empty: all. home: a denial that binds the
-    institution that holds the data as well.
+    grantee: key of an Organization, Practitioner or PractitionerRole; 0 everybody. role, acting: only in this role,
+    only for this institution. category: categories covered (low half), and the sensitive labels that what is covered
+    may bear (high). bearing: bits that it must bear. types, resources: only these; empty: all. home: a denial that
+    binds the institution that holds the data as well.
     """
 
     grantee: int

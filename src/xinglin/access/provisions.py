@@ -47,12 +47,16 @@ MOST: Final = 200  # rules, and alternatives within one
 
 @dataclass(frozen=True, slots=True)
 class Who:
-    """Whom a rule is about: level (grants.ANYONE ... PERSON), and what a caller must be; 0 and "": anything."""
+    """Whom a rule is about: level (grants.ANYONE ... PERSON), and what a caller must be; 0 and "": anything.
+
+    post: the grantee is a PractitionerRole: somebody in that post of theirs.
+    """
 
     level: int = ANYONE
     grantee: int = 0
     role: str = ""
     acting: int = 0
+    post: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,17 +201,22 @@ def _who(reference: str, codings: Sequence[Mapping[str, Any]]) -> Who | None:
         key = reference_key(reference)
         role = next((str(c.get("code")) for c in codings if c.get("system") == role_system()), "")
         return Who(ROLE if role else INSTITUTION, key, role, key)
-    return Who(PERSON, reference_key(reference)) if kind == "Practitioner" else None
+    if kind in ("Practitioner", "PractitionerRole"):
+        return Who(PERSON, reference_key(reference), post=kind == "PractitionerRole")
+    return None
 
 
 def _both(one: Who, other: Who) -> Who | None:
-    """Whom both are about. A person named within an institution's rule: there only."""
+    """Whom both are about. A person named within an institution's rule: there only. Whose a post is stands elsewhere
+    and may change, so that within a rule about a person it cannot be kept."""
     if one.level == ANYONE or other.level == ANYONE:
         return max(one, other, key=lambda who: who.level)
     if one.acting and other.acting and one.acting != other.acting:
         return None
     if one.role and other.role and one.role != other.role:
         return None
+    if one.level == other.level == PERSON and one.post != other.post:
+        raise _Unclear
     if one.level == other.level == PERSON and one.grantee != other.grantee:
         return None
     closer = max(one, other, key=lambda who: who.level)

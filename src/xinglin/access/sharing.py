@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from xinglin.access.categories import Category, categories, labels
 from xinglin.access.consent import actor, provision
+from xinglin.access.decisions import named
 from xinglin.access.grants import linked_people
 from xinglin.access.policy import own_keys
 from xinglin.access.principal import Role
@@ -126,7 +127,7 @@ async def _opened(records: Records, patient_id: str, custodian: str) -> tuple[Ca
             " AND $5 = ANY(purposes) AND role IN ('', $6) AND acting IN (0, $7) AND (NOT permit OR types IS NULL)"
             " AND (NOT permit OR resources IS NULL) ORDER BY rank DESC, permit",
             await linked_people(connection, key_of("Patient", patient_id)),
-            [0, acting, key_of("Practitioner", principal.practitioner or "")],
+            [0, *named(principal)],
             *(key_of("Organization", custodian), now, principal.purpose.value, principal.role.value, acting),
         )
 
@@ -203,11 +204,11 @@ async def close(records: Records, *, custodian: str, practitioner: str = "", rol
     patient, now = await _own_patient_at(records, custodian), clock.instant(clock.micros(clock.now()))
     if practitioner:
         await records.read("Practitioner", practitioner)
-    named = f"Practitioner/{practitioner}" if practitioner else f"Organization/{custodian}"
+    who = f"Practitioner/{practitioner}" if practitioner else f"Organization/{custodian}"
     body = {
         "type": "deny",
         "period": {"start": now},
-        "actor": [actor("CST", f"Organization/{custodian}"), actor("IRCP", named, role)],
+        "actor": [actor("CST", f"Organization/{custodian}"), actor("IRCP", who, role)],
     }
     return await _written(records, _consent(patient, body, now, "OPTOUT"))
 
@@ -314,14 +315,14 @@ def _sharing(consent: dict[str, Any]) -> Sharing:
 
 
 def _role_named(body: dict[str, Any]) -> str:
-    codings = [coding for named in body.get("actor", ()) for coding in named.get("role", {}).get("coding", ())]
+    codings = [coding for one in body.get("actor", ()) for coding in one.get("role", {}).get("coding", ())]
     return next((str(one.get("code")) for one in codings if one.get("system") == role_system()), "")
 
 
 def _actor(body: dict[str, Any], role: str, kind: str = "Organization/") -> str:
-    for named in body.get("actor", ()):
-        if any(coding.get("code") == role for coding in named.get("role", {}).get("coding", ())):
-            reference = str(named.get("reference", {}).get("reference", ""))
+    for one in body.get("actor", ()):
+        if any(coding.get("code") == role for coding in one.get("role", {}).get("coding", ())):
+            reference = str(one.get("reference", {}).get("reference", ""))
             return reference.removeprefix(kind) if reference.startswith(kind) else ""
     return ""
 
