@@ -199,10 +199,12 @@ class Application:
         if authorization is None and not cookies:
             return NOBODY
         assert self.doorkeeper is not None, "the lifespan has not started"
-        jar = cookie_parser("; ".join(cookies)) if cookies else {}
+        if authorization is not None:  # a token speaks for itself
+            return await self.doorkeeper.recognise(authorization, {})
+        jar = cookie_parser("; ".join(cookies))
         wanted = "__Host-xl_lang" if self.settings.cookies_secure else "xl_lang"
         language = jar.get(wanted, language) or self.settings.language
-        return await self.doorkeeper.recognise(authorization, jar, language)
+        return await self.doorkeeper.recognise(None, jar, language)
 
     @asynccontextmanager
     async def _lifespan(self, pages: Starlette) -> AsyncIterator[None]:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from xinglin.core.search import plan
 from xinglin.core.search import prepared as prepared_statements
-from xinglin.core.search.execute import SearchResult, search
+from xinglin.core.search.execute import SearchResult, first_result, search
 from xinglin.core.search.extract import extract
 from xinglin.core.search.parse import parse
 from xinglin.core.search.plan import plan_of
@@ -27,6 +27,7 @@ from xinglin.core.search.query import Query
 from xinglin.core.search.reference import Held, answer
 from xinglin.core.search.scope import UNRULED, ruled
 from xinglin.core.search.shapes import taken_apart
+from xinglin.core.search.sharing import first_page, first_pages
 from xinglin.core.store.keys import TYPE_NUMBERS, hash64
 from xinglin.core.store.visibility import Bind
 
@@ -530,6 +531,31 @@ async def same_without_the_invisible(
         await transaction.rollback()
     for query, before, after in zip(queries, answers, again, strict=True):
         assert [seen(page) for page in before] == [seen(page) for page in after], query.used
+
+
+@settings(max_examples=EXAMPLES, phases=PHASES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(world=worlds(), asked=requests(), people=st.permutations("1234"), rule=rules())
+async def test_pages_read_together_are_those_read_alone(
+    connection: asyncpg.Connection, world: list[Held], asked: Request, people: list[str], rule: Rule
+) -> None:
+    name, given_, _ = asked
+    ready = {}
+    for person in people:
+        query = parse([("patient", person), *given_], name, lenient=True)
+        found = first_page(query, rule)
+        if found is not None:
+            ready.setdefault(found.driven, []).append((query, found))
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        await rows_of(connection, world)
+        for driven, alike in ready.items():
+            together = await first_pages(connection, driven, alike[0][0].count + 1, [one.values for _, one in alike])
+            for (query, _), rows in zip(alike, together, strict=True):
+                result = first_result(query, driven.plan, rows, b"s", "c")
+                assert result == await search(connection, query, rule, now=NOW, secret=b"s", context="c"), query.used
+    finally:
+        await transaction.rollback()
 
 
 # compiled once, asked often -----------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from xinglin.access.audit import AuditWriter
@@ -13,6 +14,8 @@ from xinglin.access.parameters import refresh
 from xinglin.access.policy import visibility
 from xinglin.access.principal import Principal
 from xinglin.core.search.parameters import REGISTRY
+from xinglin.core.search.prepared import Driven
+from xinglin.core.search.sharing import Wish, first_pages
 from xinglin.core.search.values import use_zone
 from xinglin.core.store import read as store
 from xinglin.core.store.rows import Stored
@@ -37,7 +40,8 @@ def rules(asker: Asker, verb: str) -> Visibility:
 class House:
     """Database, audit writer and the node's signing key. Hand it to `Records` with a principal.
 
-    reads: newest versions by (type, id); those for which one asker waits at the same time share a statement.
+    What one asker waits for at the same time shares a statement. reads: newest versions by (type, id). pages: first
+    pages, as many rows as said, of searches that ask alike.
     """
 
     settings: Settings
@@ -45,13 +49,20 @@ class House:
     audit: AuditWriter
     signing_key: bytes
     reads: Together[Asker, tuple[str, str], Stored | None] = field(init=False)
+    pages: Together[tuple[Asker, Driven, int], Wish, list[Any]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.reads = Together(self._newest)
+        self.pages = Together(self._first_pages)
 
     async def _newest(self, asker: Asker, references: Sequence[tuple[str, str]]) -> list[Stored | None]:
         async with self.database.connection() as connection:
             return await store.newest_of(connection, references, rules(asker, "r"))
+
+    async def _first_pages(self, alike: tuple[Asker, Driven, int], wishes: Sequence[Wish]) -> list[list[Any]]:
+        _, driven, limit = alike
+        async with self.database.connection() as connection:
+            return await first_pages(connection, driven, limit, wishes)
 
     @classmethod
     async def open(cls, settings: Settings, database_url: str | None = None, *, pool_size: int = 12) -> House:
@@ -74,6 +85,7 @@ class House:
 
     async def close(self) -> None:
         await self.reads.close()
+        await self.pages.close()
         await self.audit.close()
         await self.database.close()
 

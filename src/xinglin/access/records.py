@@ -36,12 +36,13 @@ from xinglin.access.scopes import opens_whole
 from xinglin.access.writing import Outcome, Writing
 from xinglin.core.rest.gate import Write
 from xinglin.core.schema.decode import encode
-from xinglin.core.search.execute import SearchResult
+from xinglin.core.search.execute import SearchResult, first_result
 from xinglin.core.search.execute import search as run_search
 from xinglin.core.search.extract import extract
 from xinglin.core.search.parse import parse
 from xinglin.core.search.query import Query
 from xinglin.core.search.querystring import encoded
+from xinglin.core.search.sharing import first_page
 from xinglin.core.store import read as store
 from xinglin.core.store.keys import TYPE_NUMBERS, key_of
 from xinglin.core.store.read import HistoryQuery
@@ -176,8 +177,7 @@ class Records:
             return await self._search_log(query, strict)
         parsed = parse(query, type, within=compartment, lenient=not strict)
         async with self._audited("search", _target(type, parsed)) as touched:
-            async with self.house.database.connection() as connection:
-                result = await self._run(connection, parsed, self._may("s"), (type, compartment))
+            result = await self._searched(parsed, (type, compartment))
             touched += [*result.matches, *result.included]
         return Found(
             result.matches,
@@ -211,6 +211,20 @@ class Records:
         if not ids:
             return []
         return (await self.search(type, f"_id={','.join(ids)}&_count={len(ids)}")).matches
+
+    async def _searched(self, query: Query, where: object) -> SearchResult:
+        """The page, read together with others where it is short."""
+        visible = self._may("s")
+        ready = first_page(query, visible)
+        if ready is not None:
+            alike = ((self.principal, self._everything), ready.driven, query.count + 1)
+            rows = await self.house.pages.ask(alike, ready.values)
+            context = lambda: self._context(query, where)  # noqa: E731
+            result = first_result(query, ready.driven.plan, rows, self.house.signing_key, context)
+            if result is not None:
+                return result
+        async with self.house.database.connection() as connection:
+            return await self._run(connection, query, visible, where)
 
     async def _run(
         self, connection: Connection, query: Query, visible: Visibility, where: object = None

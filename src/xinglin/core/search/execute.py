@@ -66,14 +66,30 @@ async def search(
     plans = [await compiler.ready(branch) for branch in await _populated(connection, query.branches)]
     if query.counts_only:
         return SearchResult([], [], await _total(connection, plans, None), None, query.issues)
-    rows = await _page(connection, plans, query.count + 1, cursor)
-    room = min(query.count, next((at for at, row in enumerate(rows) if row.stored.body is None), query.count))
-    more, rows = len(rows) > room, rows[:room]
+    rows, more = _cut(query, await _page(connection, plans, query.count + 1, cursor))
     total = known if cursor else await _wanted_total(connection, query, plans, rows, more)
     following = page_token(rows[-1].place, total, secret, context) if more else None
     matches = [row.stored for row in rows]
     others, issues = await included(connection, query.includes, matches, visibility, now) if rows else ([], ())
     return SearchResult(matches, others, total, following, (*query.issues, *issues))
+
+
+def first_result(query: Query, plan: Plan, rows: Sequence[Any], secret: bytes, context: Context) -> SearchResult | None:
+    """The same of a first page that was read with others (sharing.py); None where `search` must weigh its bodies."""
+    keys = len(plan.ordering.keys)
+    found = [_found(row, keys) for row in rows]
+    if any(one.stored.body is None for one in found):
+        return None
+    found, more = _cut(query, found)
+    total = len(found) if query.total is None and not more else None
+    following = page_token(found[-1].place, total, secret, context) if more else None
+    return SearchResult([one.stored for one in found], [], total, following, query.issues)
+
+
+def _cut(query: Query, rows: list[Found]) -> tuple[list[Found], bool]:
+    """The rows that fit the page, and whether there are more."""
+    room = min(query.count, next((at for at, row in enumerate(rows) if row.stored.body is None), query.count))
+    return rows[:room], len(rows) > room
 
 
 async def _populated(connection: asyncpg.Connection, branches: Sequence[TypeQuery]) -> Sequence[TypeQuery]:
@@ -129,8 +145,8 @@ async def _page(
     """The first rows of every type, merged in the one order."""
     found = []
     for group in gathered(plans) if len(plans) > 1 else [plans]:
-        custom = group[0].driven.plan.ordering.custom
-        found.append([_found(row, custom) for row in await _rows(connection, group, limit, cursor)])
+        keys = len(group[0].driven.plan.ordering.keys)
+        found.append([_found(row, keys) for row in await _rows(connection, group, limit, cursor)])
     if len(found) == 1:
         return found[0]
     merged = heapq.merge(*found, key=lambda row: _rank(row.place, plans[0].driven.plan))
@@ -148,8 +164,9 @@ async def _rows(connection: asyncpg.Connection, group: Sequence[Ready], limit: i
     return rows
 
 
-def _found(row: Any, custom: bool) -> Found:
-    place = (*row[len(COLUMNS) :], row["key"]) if custom else (row["person"], row["date"], row["key"])
+def _found(row: Any, keys: int) -> Found:
+    """A row of COLUMNS and then so many keys of an order other than the default."""
+    place = (*row[len(COLUMNS) : len(COLUMNS) + keys], row[0]) if keys else (row[7], row[8], row[0])
     return Found(stored(row), place)
 
 

@@ -31,6 +31,7 @@ class Driven:
         self.name = plan.name
         self._first: Template | None = None
         self._totals: dict[int | None, Template] = {}
+        self.shared: str | None = None  # its first page as many may ask for it (sharing.py); "" where they cannot
 
     def page(self, cursor: Cursor | None, *, heavy: bool = False) -> Template:
         if cursor is not None or heavy:

@@ -87,14 +87,31 @@ Statement = tuple[str, list[object]]
 
 
 class Template:
-    """The text of a statement, and its arguments, of which some come later."""
+    """The text of a statement, and its arguments, of which some come later. `of_query`: places of those (from 0) that
+    are worked out from a query's values."""
 
     def __init__(self, sql: str, arguments: Sequence[object]) -> None:
         self.sql = sql
+        self.of_query = tuple([place for place, one in enumerate(arguments) if _asks(one, QUERY)])
         self._fillers = [_filler(one) for one in arguments]
 
     def given(self, values: Values) -> Statement:
         return self.sql, [fill(values) for fill in self._fillers]
+
+    def given_many(self, queries: Sequence[Sequence[Any]], others: Values) -> list[object]:
+        """The arguments for several queries: in the places `of_query` the list of all of theirs."""
+        return [
+            [fill((values,)) for values in queries] if place in self.of_query else fill(((), *others))
+            for place, fill in enumerate(self._fillers)
+        ]
+
+
+def _asks(argument: object, group: int) -> bool:
+    """Whether an argument is made of a slot of this group."""
+    if isinstance(argument, Slot):
+        return argument.group == group
+    parts = argument.arguments if isinstance(argument, Late) else argument if isinstance(argument, list) else ()
+    return any(_asks(part, group) for part in parts)
 
 
 def _filler(argument: object) -> Filler:
