@@ -27,7 +27,7 @@ from xinglin.access.principal import NODE
 from xinglin.access.records import Records
 from xinglin.core.store.keys import NO_DATE, TYPE_NUMBERS, key_of
 from xinglin.kernel.config import load
-from xinglin.kernel.database import migrate, serving
+from xinglin.kernel.database import Database, migrate, serving
 from xinglin.modules import MIGRATIONS
 
 OF_ONE_COUNTY = 50_000
@@ -47,18 +47,23 @@ async def fill(house: House, people: int) -> list[dict[str, Any]]:
             if second and len(asked) < QUESTIONS * seed * OF_ONE_COUNTY / people:
                 asked.append(second)
         async with house.database.connection() as connection:
+            await connection.execute("SET statement_timeout = 0")  # a busy disk may take longer than a desk would wait
             await connection.copy_records_to_table("resource", records=rows)
             await connection.copy_records_to_table("person_block", records=blocks)
         print(f"{seed * OF_ONE_COUNTY:,} people", flush=True)
-    await house.database.pool.execute("ANALYZE resource, person_block")
+    async with house.database.connection() as connection:
+        await connection.execute("SET statement_timeout = 0")
+        await connection.execute("VACUUM ANALYZE resource, person_block")
     return asked
 
 
 async def measure(url: str, settings: Any, people: int) -> None:
+    database = await Database.open(url, size=1)
+    async with database.connection() as connection:
+        await migrate(connection, MIGRATIONS)
+    await database.close()
     house = await House.open(settings, url, pool_size=4)
     try:
-        async with house.database.connection() as connection:
-            await migrate(connection, MIGRATIONS)
         asked = await fill(house, people)
         records = Records(house, NODE)
         for patient in asked[:50]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from xinglin.access.persons import batch, columns
 from xinglin.access.persons.blocking import blocks_of
 from xinglin.access.persons.comparisons import Verdict
-from xinglin.access.persons.distance import damerau_levenshtein, jaro_winkler
+from xinglin.access.persons.distance import damerau_levenshtein, jaro_winkler, within
 from xinglin.access.persons.find import one_typo, read
 from xinglin.access.persons.graph import Graph, Step, pair
 from xinglin.access.persons.index import variants
@@ -76,7 +76,7 @@ def test_components_are_those_of_the_edges(acts: list[tuple[Any, ...]]) -> None:
     assert partition(graph) == {frozenset(s) for s in sets}
 
 
-IDS = ["11010519491231002X", "290121198005030012"]
+IDS = ["11010519491231002X", "290121198005030012", "290121198005030039", "290121198005030030"]
 NAMES = [
     "Smith Jon Ann",
     "John A Smith",
@@ -103,13 +103,24 @@ NAMES = [
     "王子文",
     "Jon Sm\u0456th",
     "Ann Smith",
+    "John Smith Jr",
+    "Wang Jiayi",
+    "Wang Jiaqi",
+    "Jayden Smith",
+    "Hayden Smith",
+    "Twin A Smith",
+    "李亮",
+    "李良",
+    "无名氏",
+    "محمد علي",
+    "أحمد علي",
     "",
 ]
 PATIENTS = st.fixed_dictionaries(
     {},
     optional={
         "name": st.lists(st.sampled_from(NAMES).map(lambda text: {"text": text}), max_size=2),
-        "birthDate": st.sampled_from(["1980-05-03", "1980-03-05", "1980", "1949-12-31"]),
+        "birthDate": st.sampled_from(["1980-05-03", "1980-03-05", "1980", "1949-12-31", "1960-05-03", "1900-01-01"]),
         "gender": st.sampled_from(["male", "female", "unknown"]),
         "identifier": st.lists(
             st.one_of(
@@ -185,6 +196,8 @@ def test_distances_are_those_of_duckdb(pairs: list[tuple[str, str]]) -> None:
             "SELECT damerau_levenshtein(?, ?), jaro_winkler_similarity(?, ?)", [a, b, a, b]
         ).fetchall()
         assert damerau_levenshtein(a, b) == distance
+        for most in (1, 2):
+            assert within(a, b, most) is (abs(len(a) - len(b)) <= most and distance <= most)
         if a and b:
             assert jaro_winkler(a, b) == pytest.approx(similarity)
 

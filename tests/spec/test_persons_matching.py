@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
 from xinglin.access.persons import identifiers, spelling
+from xinglin.access.persons.blocking import blocks_of
 from xinglin.access.persons.comparisons import BIRTH, COMPARISONS, FIELDS
 from xinglin.access.persons.matching import Band, decide, rules, threshold
-from xinglin.access.persons.traits import Traits
+from xinglin.access.persons.traits import LONGEST, Traits
 from xinglin.access.persons.weights import shipped
 
 RESIDENT = "urn:oid:2.16.156.10011.1.3"
@@ -23,6 +25,8 @@ def with_check(stem: str) -> str:
 
 
 OTHER_ID = with_check("29012119800503001")
+TWINS = with_check("29012119800503001"), with_check("29012119800503003")
+FAMILY = {"phone": ALSO, "address": "青囊镇3村5号"}
 
 
 def who(
@@ -177,6 +181,85 @@ EXAMPLES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
         who("Ana Wu", "1951-01-01", id=ID),
         "identifier-but-neither-birth-nor-family",
     ),
+    (
+        "a daughter registered with her mother's card",
+        who("王芳", id=ID, sex="female", **FAMILY),
+        who("王芳芳", "2010-05-03", id=ID, sex="female", **FAMILY),
+        "identifier-but-another-generation",
+    ),
+    (
+        "father and son of one name and one birthday",
+        who("John Smith", **FAMILY),
+        who("John Smith", "1950-05-03", **FAMILY),
+        "another-generation",
+    ),
+    ("senior and junior", who("John Smith Sr", **FAMILY), who("John Smith, Jr.", **FAMILY), "another-generation"),
+    ("junior and who leaves it out", who("John Smith Jr", **FAMILY), who("John Smith", **FAMILY), "weight-linked"),
+    (
+        "sisters in pinyin, two years apart on one day",
+        who("Wang Jiayi", **FAMILY),
+        who("Wang Jiaqi", "1982-05-03", **FAMILY),
+        "neither-name-nor-birth-date",
+    ),
+    ("twins in pinyin", who("Wang Jiayi", **FAMILY), who("Wang Jiaqi", **FAMILY), "twins-of-like-names"),
+    ("twins whose names rhyme", who("Jayden Smith", **FAMILY), who("Hayden Smith", **FAMILY), "twins-of-like-names"),
+    (
+        "a name nobody bears is miswritten",
+        who("Jayden Smith", **FAMILY),
+        who("Jaydxn Smith", **FAMILY),
+        "weight-linked",
+    ),
+    ("twins in another alphabet", who("محمد علي", **FAMILY), who("أحمد علي", **FAMILY), "twins-of-like-names"),
+    ("twins of one initial", who("J Smith", **FAMILY), who("Jane Smith", **FAMILY), "twins-of-like-names"),
+    ("twins but for a tone", who("李亮", **FAMILY), who("李良", **FAMILY), "like-names"),
+    (
+        "brother and sister of one day",
+        who("Marxan Smith", **FAMILY),
+        who("Marxon Smith", sex="female", **FAMILY),
+        "like-names-of-boy-and-girl",
+    ),
+    (
+        "twins' numbers follow each other",
+        who("王佳怡", id=TWINS[0], **FAMILY),
+        who("王思琪", id=TWINS[1]),
+        "identifiers-differ",
+    ),
+    (
+        "twins whose names sound the same",
+        who("王佳怡", id=TWINS[0], **FAMILY),
+        who("王家怡", id=TWINS[1], **FAMILY),
+        "identifiers-differ",
+    ),
+    (
+        "a number mistyped for a twin",
+        who("王佳怡", id=ID, **FAMILY),
+        who("王佳琪", id=ID[:-1] + "0", **FAMILY),
+        "brothers-and-sisters",
+    ),
+    ("two babies, numbered", who("BabyboyA Smith", **FAMILY), who("BabyboyB Smith", **FAMILY), "newborn"),
+    ("twins that have no names yet", who("Twin A Smith", **FAMILY), who("Twin B Smith", **FAMILY), "newborn"),
+    ("王芳之子 twice", who("王芳之子", **FAMILY), who("王芳之子", **FAMILY), "newborn"),
+    ("two of whom nobody knows the name", who("无名氏", **FAMILY), who("无名氏", **FAMILY), "no-given-name"),
+    ("the telephone of the police", who(phone="110"), who(phone="110"), "name-and-birth-date-alone"),
+    ("a telephone that is none", who(phone="00000000000"), who(phone="00000000000"), "name-and-birth-date-alone"),
+    (
+        "a birth date that stands for none",
+        who(birth="1900-01-01", **FAMILY),
+        who(birth="1900-01-01", **FAMILY),
+        "no-birth-date",
+    ),
+    (
+        "marks that are not seen",
+        who("王\u200b小\ufe0f明", phone=ALSO),
+        who("\u202e王小明", phone=ALSO),
+        "weight-linked",
+    ),
+    (
+        "accents heaped upon a name",
+        who("J\u0336\u0321o\u0489hn Smith", phone=ALSO),
+        who("John Smith", phone=ALSO),
+        "weight-linked",
+    ),
 ]
 
 
@@ -275,3 +358,40 @@ def test_what_counts_as_a_strong_identifier() -> None:
     assert not of(type={"coding": [{"code": "MR"}]}, value="E12345678")
     assert of(type={"coding": [{"code": "PPN"}]}, value="E12345678")
     assert not of(type={"coding": [{"code": "PPN"}]}, value="000000000"), "a dummy"
+
+
+HOSTILE = [
+    "王" * 10_000,
+    "a" * 10_000,
+    "\ufdfa" * 10_000,
+    "a b " * 5_000,
+    "\u0301" * 10_000,
+    "😀" * 5_000,
+    "1" * 10_000,
+]
+HOSTILE += ["", "\u202e\u200f\x00\x07", "١٢٣", "12 34", "𠮷野家", "〇〇", "-", "·", "\ud7ff", "ß" * 10_000]
+
+
+def test_no_name_however_long_or_odd_takes_a_pair_more_than_moments() -> None:
+    """Who may store a Patient may not stop the desk at which the next one is looked for."""
+    people = []
+    for text in HOSTILE:
+        many = [{"text": text}, {"family": text, "given": [text] * 30}] * 40
+        line = {"line": ["1 " + text, text], "city": text, "postalCode": text}
+        numbers = [{"system": RESIDENT, "value": text}, *({"type": {"coding": [{"code": "PPN"}]}, "value": f"E{n:08}"}
+                   for n in range(2000))]  # fmt: skip
+        phones = [{"system": "phone", "value": f"138{n:08}"} for n in range(2000)]
+        people.append({"name": many, "address": [line], "identifier": numbers, "telecom": phones, "birthDate": "1980"})
+    began = time.process_time()
+    traits = [Traits.of(one) for one in people]
+    assert all(len(blocks_of(one, wide=True)) < 500 for one in traits), "so many keys of one Patient"
+    for a in traits:
+        for b in traits:
+            decide(a, b)
+    assert time.process_time() - began < 30, "seconds for all pairs of the hostile"
+
+
+def test_long_texts_that_differ_are_compared_in_moments() -> None:
+    a, b = ({"address": [{"line": ["1 " + word * 25_000]}]} for word in ("bc", "cb"))
+    decide(Traits.of(a), Traits.of(b))  # took all memory, as the square of its letters
+    assert len(Traits.of(a).street) == LONGEST

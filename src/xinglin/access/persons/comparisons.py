@@ -317,6 +317,9 @@ def _conflict(a: Traits, b: Traits) -> bool:
 
 
 def _mistyped(a: Traits, b: Traits) -> bool:
+    """One or two digits apart. Where both pass their check they are two people's: twins' numbers follow each other."""
+    if a.number in a.strong and b.number in b.strong:
+        return False
     return a.number != b.number and min(len(a.number), len(b.number)) > 2 and within(a.number, b.number, 2)
 
 
@@ -347,7 +350,8 @@ IDENTIFIER: Final = Comparison(
               " r.strong), lambda x: split_part(x, ':', 1)))) < len(list_intersect(l.kinds, r.kinds)))"),
         Level("same", Verdict.AGREE, lambda a, b: bool(a.strong & b.strong), "list_has_any(l.strong, r.strong)"),
         Level("mistyped", Verdict.CLOSE, _mistyped,
-              "(l.number <> r.number AND least(length(l.number), length(r.number)) > 2"
+              "(NOT (list_contains(l.strong, l.number) AND list_contains(r.strong, r.number))"
+              " AND l.number <> r.number AND least(length(l.number), length(r.number)) > 2"
               " AND abs(length(l.number) - length(r.number)) <= 2 AND damerau_levenshtein(l.number, r.number) <= 2)"),
         Level("absent", Verdict.ABSENT, lambda a, b: not a.kinds & b.kinds, "NOT list_has_any(l.kinds, r.kinds)"),
         _else(),
@@ -424,9 +428,55 @@ NEWBORN: Final = Comparison(
     ),
 )
 
+# for the rules: what no weight may decide ---------------------------------------------------------------------------
+
+GENERATION_YEARS: Final = 12  # fewer lie between no parent and child
+
+
+def _years_apart(a: Traits, b: Traits) -> int | None:
+    return abs(int(a.birth[:4]) - int(b.birth[:4])) if a.birth[:4].isdecimal() and b.birth[:4].isdecimal() else None
+
+
+def _no_generation(a: Traits, b: Traits) -> bool:
+    return _years_apart(a, b) is None and not (a.suffix and b.suffix)
+
+
+def _one_generation(a: Traits, b: Traits) -> bool:
+    return (_years_apart(a, b) or 0) < GENERATION_YEARS and not (a.suffix and b.suffix and a.suffix != b.suffix)
+
+
+_YEARS: Final = "abs(TRY_CAST(l.birth[1:4] AS INTEGER) - TRY_CAST(r.birth[1:4] AS INTEGER))"
+GENERATION: Final = Comparison(
+    "generation",
+    (
+        Level("absent", Verdict.ABSENT, _no_generation,
+              f"({_YEARS} IS NULL AND (l.suffix = '' OR r.suffix = ''))"),
+        Level("same", Verdict.AGREE, _one_generation,
+              f"(coalesce({_YEARS}, 0) < {GENERATION_YEARS}"
+              " AND (l.suffix = '' OR r.suffix = '' OR l.suffix = r.suffix))"),
+        _else(),
+    ),
+)  # fmt: skip
+TONE: Final = Comparison(
+    "tone",
+    (
+        Level("absent", Verdict.ABSENT, lambda a, b: not a.tone or not b.tone, "(l.tone = '' OR r.tone = '')"),
+        _same("same", "tone"),
+        _else(),
+    ),
+)
+BORNE: Final = Comparison(
+    "borne-names",
+    (
+        Level("absent", Verdict.ABSENT, lambda a, b: not (a.borne and b.borne and a.given != b.given),
+              "NOT (l.borne AND r.borne AND l.given <> r.given)"),
+        Level("two-names", Verdict.PARTIAL, lambda a, b: True, "TRUE"),
+    ),
+)  # fmt: skip
+
 WEIGHED: Final = (IDENTIFIER, FAMILY, GIVEN, MIDDLE, BIRTH, SEX, PHONE, ADDRESS, PLACE)
 """The fields that add to the weight."""
-COMPARISONS: Final = (*WEIGHED, TWIN, NEWBORN)
+COMPARISONS: Final = (*WEIGHED, TWIN, NEWBORN, GENERATION, TONE, BORNE)
 FIELDS: Final = tuple(one.field for one in COMPARISONS)
 
 

@@ -8,44 +8,50 @@ from typing import Final
 BOOST_FROM: Final = 0.7  # Jaro below which the common beginning adds nothing
 
 
+@lru_cache(maxsize=65536)
 def within(a: str, b: str, most: int) -> bool:
     """Whether at most so many letters added, left out, changed, or neighbours swapped make one word of the other."""
     if a == b:
         return True
-    return abs(len(a) - len(b)) <= most and damerau_levenshtein(a, b) <= most
+    return abs(len(a) - len(b)) <= most and _of_bytes(a.encode(), b.encode(), most) <= most
 
 
-@lru_cache(maxsize=65536)
 def damerau_levenshtein(a: str, b: str) -> int:
     """Damerau-Levenshtein distance without the restriction that no letter is touched twice."""
-    return _of_bytes(a.encode(), b.encode())
+    x, y = a.encode(), b.encode()
+    return _of_bytes(x, y, len(x) + len(y))
 
 
-def _of_bytes(a: bytes, b: bytes) -> int:
-    """What is common before and behind costs nothing."""
+def _of_bytes(a: bytes, b: bytes, most: int) -> int:
+    """The distance where it is at most so much, otherwise something more. What is common before and behind costs
+    nothing."""
     start = 0
     while start < min(len(a), len(b)) and a[start] == b[start]:
         start += 1
     end = 0
     while end < min(len(a), len(b)) - start and a[len(a) - 1 - end] == b[len(b) - 1 - end]:
         end += 1
-    return _distance(a[start : len(a) - end], b[start : len(b) - end])
+    return _distance(a[start : len(a) - end], b[start : len(b) - end], most)
 
 
-def _distance(a: bytes, b: bytes) -> int:
-    if not a or not b:
-        return len(a) or len(b)
+def _distance(a: bytes, b: bytes, most: int) -> int:
+    """Only the places are looked at whose two beginnings differ in length by no more than `most`: from elsewhere no
+    way leads to so small a distance, and long texts would take a second each."""
+    if not a or not b or abs(len(a) - len(b)) > most:
+        return max(len(a), len(b))
     far = len(a) + len(b)
     rows: list[list[int]] = [[far] * (len(b) + 2), [far, *range(len(b) + 1)]]
     last_row: dict[int, int] = {}
     for i, x in enumerate(a, 1):
-        row, last_column = [far, i], 0
-        for j, y in enumerate(b, 1):
+        low, high = max(1, i - most), min(len(b), i + most)
+        row, last_column = [far, i, *[far] * (low - 1)], 0
+        for j in range(low, high + 1):
+            y = b[j - 1]
             k = last_row.get(y, 0)
             swap = rows[k][last_column] + (i - k - 1) + 1 + (j - last_column - 1)
             row.append(min(rows[i][j] + (x != y), row[j] + 1, rows[i][j + 1] + 1, swap))
             last_column = j if x == y else last_column
-        rows.append(row)
+        rows.append(row + [far] * (len(b) - high))
         last_row[x] = i
     return rows[-1][-1]
 

@@ -21,13 +21,21 @@ MOST_READINGS: Final = 4  # spellings kept of one name
 MOST_NAMES: Final = 50  # of one Patient; what is beyond is stored and searched, but nobody is found by its spellings
 MOST_GIVEN: Final = 20
 LONGEST_PART: Final = 100  # characters
+GENERATIONS: Final = {"jr": "jr", "junior": "jr", "sr": "sr", "senior": "sr", "ii": "ii", "iii": "iii", "iv": "iv"}
 Reading = tuple[tuple[str, ...], tuple[str, ...]]
 """Syllables of surname and given name."""
 _TONE_MARKS: Final = {"\u0304": "1", "\u0301": "2", "\u030c": "3", "\u0300": "4"}
 _TONED_SYLLABLE: Final = re.compile(r"([a-zv]+)([1-5])")
 _MIXED: Final = re.compile(r"[^\W\d_]+")
 _SOFT: Final = re.compile(r"([aei]n)g")
-_APART: Final = re.compile(r"[\s·•.,，'’\-]+")
+# Also what is not seen: controls, joiners, marks of direction, selectors of a glyph's form.
+_APART: Final = re.compile(
+    r"[\s·•.,，'’\-\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]+"
+)
+_SYLLABLES: Final = re.compile(
+    r"(?:(?:[zcs]h|[bpmfdtnlgkhjqxrzcsyw])?(?:iang|iong|uang|ang|eng|ing|ong|ian|iao|uai|uan|ai|an|ao|ei|en|er|ia|ie|in"
+    r"|iu|ou|ua|ue|ui|un|uo|ve|a|e|i|o|u|v)){1,3}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,15 @@ class Name:
     @property
     def whole(self) -> str:
         return self.family + "".join(self.given)
+
+
+def suffix_of(patient: dict[str, Any]) -> str:
+    """What tells a father from a son of one name: jr, sr, ii, iii, iv; "" where nothing does."""
+    entries = patient.get("name", ())[:MOST_NAMES]
+    texts = [t for e in entries for t in (*e.get("suffix", ())[:MOST_GIVEN], e.get("family"), e.get("text")) if t]
+    texts += [given[-1] for entry in entries if (given := entry.get("given", ())[1:])]
+    words = (fold_latin(text[-LONGEST_PART:].replace(",", " ").rpartition(" ")[2]) for text in texts)
+    return next((GENERATIONS[word] for word in words if word in GENERATIONS), "")
 
 
 def is_han(text: str) -> bool:
@@ -111,6 +128,26 @@ def sound_of(latin: str) -> str:
 def _surnames() -> dict[str, list[str]]:
     readings: dict[str, list[str]] = _data("surnames")["readings"]
     return readings
+
+
+@cache
+def _latin_surnames() -> frozenset[str]:
+    return frozenset(_data("surnames")["latin"].split())
+
+
+def in_order(name: Name) -> Name:
+    """A Latin name as it is compared: "John Smith Jr" is a Smith, and "Wang Xiaoming" a Wang."""
+    if name.han or not name.given:
+        return name
+    if name.family in GENERATIONS and len(name.given) > 1:
+        return Name(name.given[-1], name.given[:-1], False)
+    turned = len(name.given) == 1 and is_chinese(name.given[0], name.family) and name.family not in _latin_surnames()
+    return Name(name.given[0], (name.family,), False) if turned else name
+
+
+def is_chinese(family: str, given: str) -> bool:
+    """Whether a name in Latin letters is a common surname and syllables of pinyin."""
+    return family in _latin_surnames() and _SYLLABLES.fullmatch(given) is not None
 
 
 def split_han(text: str) -> tuple[str, str]:

@@ -18,16 +18,22 @@ from xinglin.access.persons.spelling import (
     Name,
     fold_han,
     fold_latin,
+    in_order,
+    is_chinese,
     is_han,
     latin_spellings,
     names_of,
     readings,
     shape_of,
     sound_of,
+    suffix_of,
     without_tones,
 )
 from xinglin.access.persons.terms import birth_of, phones_of
 
+LONGEST: Final = 100  # characters of a column; what is longer is no name or number, and would take long to compare
+MOST: Final = 50  # telephone numbers, and identifiers, of one Patient
+SHORTEST_PHONE: Final = 5  # digits; what is shorter is an extension or an emergency number
 _HOUSE: Final = re.compile(r"([0-9]+)\s*号?$|^([0-9]+[a-z]?)\b")
 
 
@@ -36,8 +42,9 @@ class Traits:
     """Texts are folded, "" where nothing is known.
 
     han_family, han_given: the first name in characters. family, given, middle: the first in Latin letters, otherwise
-    the pinyin of the other. shape, sound: the given name as it roughly looks and sounds. spelt: every spelling of every
-    name in one piece. nicknames: what `given` is short for.
+    the pinyin of the other. shape, sound: the given name as it roughly looks and sounds. tone: its pinyin with tones,
+    where it is in characters. borne: others bear the given name, so it is none miswritten. suffix: jr, sr. spelt:
+    every spelling of every name in one piece. nicknames: what `given` is short for.
     birth: 4, 6 or 8 digits. number: a national number, also one whose check fails. strong: identifiers that name one
     person, kind:value; kinds: their kinds. twin: order in a multiple birth.
     """
@@ -49,6 +56,9 @@ class Traits:
     middle: str = ""
     shape: str = ""
     sound: str = ""
+    tone: str = ""
+    borne: bool = False
+    suffix: str = ""
     spelt: frozenset[str] = frozenset()
     nicknames: frozenset[str] = frozenset()
     newborn: bool = False
@@ -67,18 +77,22 @@ class Traits:
 
     @classmethod
     def of(cls, patient: dict[str, Any]) -> Traits:
-        strong = strong_identifiers(patient)
+        strong = sorted(strong_identifiers(patient))[:MOST]
         sex = patient.get("gender", "")
-        parts: dict[str, Any] = _address(patient)
-        return cls(
+        texts: dict[str, Any] = {
             **_names(patient),
-            birth=birth_of(patient),
+            **_address(patient),
+            "birth": _birth(patient),
+            "number": next(map(_text, sorted(national_numbers(patient))), ""),
+        }
+        kept: dict[str, Any] = {name: v[:LONGEST] if isinstance(v, str) else v for name, v in texts.items()}
+        return cls(
+            **kept,
+            suffix=suffix_of(patient),
             sex=sex if sex in ("male", "female") else "",
             strong=frozenset(map(_text, strong)),
             kinds=frozenset(one.kind for one in strong),
-            number=next(map(_text, sorted(national_numbers(patient))), ""),
-            phones=frozenset(phones_of(patient)),
-            **parts,
+            phones=frozenset([phone for phone in phones_of(patient) if _is_telling(phone)][:MOST]),
             twin=patient.get("multipleBirthInteger", 0),
         )
 
@@ -95,17 +109,49 @@ def _text(identifier: Strong) -> str:
     return f"{identifier.kind}:{identifier.value}"
 
 
+@dataclass(frozen=True, slots=True)
+class _Unnamed:
+    """unnamed.json: what stands where a name or a birth date should."""
+
+    unknown: frozenset[str]
+    births: frozenset[str]
+    latin: frozenset[str]
+    latin_form: re.Pattern[str]
+    han: re.Pattern[str]
+    han_needs: re.Pattern[str]
+
+
 @cache
-def _unnamed() -> tuple[frozenset[str], frozenset[str], re.Pattern[str], re.Pattern[str]]:
-    data: dict[str, Any] = orjson.loads(files(__package__).joinpath("unnamed.json").read_bytes())
-    han, needs = re.compile(data["newborn_han"]), re.compile(data["newborn_han_needs"])
-    return frozenset(data["unknown"]), frozenset(data["newborn_latin"]), han, needs
+def _unnamed() -> _Unnamed:
+    data = _data("unnamed")
+    form, han, needs = (re.compile(data[name]) for name in ("newborn_latin_form", "newborn_han", "newborn_han_needs"))
+    unknown, births, latin = (frozenset(data[name]) for name in ("unknown", "no_birth_date", "newborn_latin"))
+    return _Unnamed(unknown, births, latin, form, han, needs)
+
+
+def _data(name: str) -> dict[str, Any]:
+    data: dict[str, Any] = orjson.loads(files(__package__).joinpath(f"{name}.json").read_bytes())
+    return data
+
+
+@cache
+def _known_names() -> frozenset[str]:
+    """Given names that several of those bear whom the shipped weights were learnt from."""
+    return frozenset(_data("weights")["shares"]["given"])
+
+
+def _is_borne(family: str, given: str) -> bool:
+    """Whether a given name is one, and not another miswritten: it is known, or Chinese in pinyin.
+
+    Of other alphabets we know no names, so each counts: in few letters one more makes another name of it.
+    """
+    return given in _known_names() or not given.isascii() or is_chinese(family, given)
 
 
 @cache
 def nickname_groups() -> dict[str, frozenset[str]]:
     """A given name -> the full names it may stand for, itself among them where it is one."""
-    names: dict[str, list[str]] = orjson.loads(files(__package__).joinpath("nicknames.json").read_bytes())["names"]
+    names: dict[str, list[str]] = _data("nicknames")["names"]
     groups: dict[str, set[str]] = {}
     for full, forms in names.items():
         for form in (full, *forms):
@@ -114,7 +160,7 @@ def nickname_groups() -> dict[str, frozenset[str]]:
 
 
 def _names(patient: dict[str, Any]) -> dict[str, Any]:
-    names = names_of(patient)
+    names = [in_order(name) for name in names_of(patient) if name.whole not in _unnamed().unknown]
     han = next((name for name in names if name.han), None)
     latin = next((name for name in names if not name.han), None)
     newborn = any(map(_is_newborn, names))
@@ -126,6 +172,8 @@ def _names(patient: dict[str, Any]) -> dict[str, Any]:
         **shown,
         "shape": shape_of(han_given),
         "sound": sound_of(shown["given"]),
+        "tone": _toned(han) if han and han_given else "",
+        "borne": _is_borne(shown["family"], shown["given"]),
         "spelt": frozenset() if newborn else frozenset(text for name in names for text in _both_ways(name)),
         "nicknames": nickname_groups().get(shown["given"], frozenset()),
         "newborn": newborn,
@@ -144,16 +192,31 @@ def _latin_of(name: Name | None, newborn: bool) -> dict[str, str]:
     return {"family": _known(name.family), "given": "".join(words[:1]), "middle": "".join(words[1:])}
 
 
+def _toned(name: Name) -> str:
+    return "".join(next(iter(readings(name)), ((), ()))[1])
+
+
 def _known(word: str) -> str:
-    return "" if word in _unnamed()[0] else word
+    return "" if word in _unnamed().unknown else word
+
+
+def _birth(patient: dict[str, Any]) -> str:
+    birth = birth_of(patient)
+    return "" if birth in _unnamed().births else birth
+
+
+def _is_telling(phone: str) -> bool:
+    """Whether somebody can be called there: not 110, not 00000000."""
+    return len(phone) >= SHORTEST_PHONE and len(set(phone)) > 1
 
 
 def _is_newborn(name: Name) -> bool:
-    _, latin, han, needs = _unnamed()
+    unnamed = _unnamed()
     if name.han:
-        return bool(needs.search(name.whole) and han.match(name.whole))
+        return bool(unnamed.han_needs.search(name.whole) and unnamed.han.match(name.whole))
     whole = "".join(name.given)
-    return whole in latin or any(word in latin for word in name.given[:1]) or name.given[:2] in (("son", "of"),)
+    words = (whole, *name.given[:1])
+    return any(w in unnamed.latin or unnamed.latin_form.match(w) for w in words) or name.given[:2] == ("son", "of")
 
 
 def _both_ways(name: Name) -> set[str]:
