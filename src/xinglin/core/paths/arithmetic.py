@@ -12,8 +12,10 @@ from .items import Item
 from .quantities import Quantity
 from .temporal import Temporal
 
+_MOST_DIGITS = 15
+"""Of a length of time: no date is so many milliseconds from another."""
+
 _SECONDS = {"week": 604_800, "day": 86_400, "hour": 3_600, "minute": 60, "second": 1}
-_PLACE = {"year": 1, "month": 2, "week": 3, "day": 3, "hour": 4, "minute": 5, "second": 6, "millisecond": 6}
 
 
 def text_of(value: Item) -> str:
@@ -22,7 +24,7 @@ def text_of(value: Item) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return format(value, "f") if isinstance(value, Decimal) else str(value)
+    return numbers.text(value) if isinstance(value, Decimal) else str(value)
 
 
 def is_number(value: Item) -> bool:
@@ -34,21 +36,19 @@ def plus(left: Item, right: Item) -> Item:
         return numbers.add(left, right)
     if isinstance(left, str) and isinstance(right, str):
         return left + right
-    if isinstance(left, Quantity) and isinstance(right, Quantity):
-        return quantities.add(left, right)
     if isinstance(left, Temporal) and isinstance(right, Quantity):
         return moved(left, right, 1)
-    return NotImplemented
+    pair = _quantity_pair(left, right)
+    return quantities.add(*pair) if pair else NotImplemented
 
 
 def minus(left: Item, right: Item) -> Item:
     if is_number(left) and is_number(right):
         return numbers.subtract(left, right)
-    if isinstance(left, Quantity) and isinstance(right, Quantity):
-        return quantities.add(left, right, -1)
     if isinstance(left, Temporal) and isinstance(right, Quantity):
         return moved(left, right, -1)
-    return NotImplemented
+    pair = _quantity_pair(left, right)
+    return quantities.add(*pair, -1) if pair else NotImplemented
 
 
 def times(left: Item, right: Item) -> Item:
@@ -94,9 +94,9 @@ def moved(start: Temporal, by: Quantity, sign: int) -> Temporal | None:
             f"a date or time cannot be moved by '{by.unit}'",
             remedy="Use a calendar unit (year, month, week, day, ...) or a UCUM unit of seconds to weeks.",
         )
-    amount = sign * int(by.value)
-    if abs(amount) > 10**15:
+    if by.value.adjusted() > _MOST_DIGITS:
         return None
+    amount = sign * int(by.value)
     if start.kind == "time":
         return _moved_time(start, unit, amount)
     return _moved_date(start, unit, amount)

@@ -263,18 +263,23 @@ def _negative(operand: Run) -> Run:
 def _signed(operand: Run, sign: int) -> Run:
     def signed(frame: Frame) -> list[Item]:
         items = operand(frame)
-        return [_number(items, sign)] if items else []
+        value = _number(items, sign) if items else None
+        return [] if value is None else [value]
 
     return signed
 
 
 def _number(items: list[Item], sign: int) -> Item:
     value = single(items, "a sign")
+    if value is None:
+        return None
     number = value.value if isinstance(value, Quantity) else value
     if not is_number(number):
         raise PathError(f"a sign stands before a number or a quantity, found {describe(value)}")
     signed = number if sign > 0 else numbers.negative(number)
-    return Quantity(Decimal(signed), value.unit, value.calendar) if isinstance(value, Quantity) else signed
+    if signed is None or not isinstance(value, Quantity):
+        return signed
+    return Quantity(Decimal(signed), value.unit, value.calendar)
 
 
 def _union(parts: list[Run]) -> Run:

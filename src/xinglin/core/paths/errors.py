@@ -27,7 +27,17 @@ class PathError(Invalid):
         start = self.source.rfind("\n", 0, self.position) + 1
         end = self.source.find("\n", self.position)
         line = self.source[start : end if end >= 0 else len(self.source)]
-        return f"{line}\n{' ' * (self.position - start)}^"
+        return _shown(line, self.position - start)
+
+
+_AROUND = 60
+
+
+def _shown(line: str, at: int) -> str:
+    """The line and the caret below it; of a long line what is around the place."""
+    first, last = max(0, at - _AROUND), at + _AROUND
+    before, after = "..." if first else "", "..." if last < len(line) else ""
+    return f"{before}{line[first:last]}{after}\n{' ' * (len(before) + at - first)}^"
 
 
 class PathTooCostly(PathError):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, TypeAlias
 
-from .numbers import Long, exact
+from .numbers import Long, decimal, exact
 from .quantities import Quantity
 from .temporal import Temporal, parse_date, parse_date_time, parse_time
 
@@ -70,7 +70,7 @@ def _quantity(node: Node) -> Item:
     number, unit = value.get("value"), value.get("code") or value.get("unit") or "1"
     if isinstance(number, bool) or not isinstance(number, int | float | Decimal) or value.get("comparator"):
         return node
-    return Quantity(Decimal(exact(number)), unit) if isinstance(unit, str) else node
+    return Quantity(decimal(number), unit) if isinstance(unit, str) else node
 
 
 def _moment(parse: Callable[[str], Temporal | None]) -> Callable[[Json], Item]:
@@ -83,7 +83,7 @@ def _moment(parse: Callable[[str], Temporal | None]) -> Callable[[Json], Item]:
 
 
 def _decimal(value: Json) -> Item:
-    return Decimal(exact(value)) if isinstance(value, int | float) and not isinstance(value, bool) else value
+    return decimal(value) if isinstance(value, int | float | Decimal) and not isinstance(value, bool) else value
 
 
 QUANTITIES = frozenset({"Quantity", "Age", "Count", "Distance", "Duration", "SimpleQuantity", "MoneyQuantity"})

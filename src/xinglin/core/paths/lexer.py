@@ -27,8 +27,8 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL | re.ASCII,
 )
 
-_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
-_ESCAPES = {"'": "'", '"': '"', "`": "`", "\\": "\\", "/": "/", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_ESCAPE = re.compile(r"\\(u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)", re.DOTALL)
+_ESCAPES = {"f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,8 @@ class Token:
 def tokenize(source: str) -> list[Token]:
     """All tokens, ending in one of kind `end`. Raises PathError at the first character that starts no token."""
     if len(source) > MAX_LENGTH:
-        raise PathError(f"the expression has more than {MAX_LENGTH} characters", phase="syntax")
+        long = f"the expression has more than {MAX_LENGTH} characters"
+        raise PathError(long, source=source, position=MAX_LENGTH, phase="syntax")
     tokens: list[Token] = []
     position = 0
     while position < len(source):
@@ -67,19 +68,18 @@ def _text(kind: str, raw: str, source: str, position: int) -> str:
 
 
 def _unescape(raw: str, source: str, position: int) -> str:
+    """Where a backslash escapes nothing it is left out (N1, section 4.1.2); two halves of UTF-16 are one character."""
+
     def one(match: re.Match[str]) -> str:
         code = match.group(1)
-        if len(code) == 5:
-            return chr(int(code[1:], 16))
-        if code not in _ESCAPES:
-            raise PathError(
-                f"unknown escape \\{code}",
-                source=source,
-                position=position + 1 + match.start(),
-                phase="syntax",
-                remedy="Use one of \\' \\\" \\` \\\\ \\/ \\f \\n \\r \\t \\uHHHH.",
-            )
-        return _ESCAPES[code]
+        if len(code) == 1:
+            return _ESCAPES.get(code, code)
+        if len(code) == 5 and "\ud800" <= chr(int(code[1:], 16)) <= "\udfff":
+            half = f"\\{code} is half of a character"
+            remedy = "Write both halves, or the character itself."
+            at = position + 1 + match.start()
+            raise PathError(half, source=source, position=at, phase="syntax", remedy=remedy)
+        return bytes.fromhex(code.replace("\\", "").replace("u", "")).decode("utf-16-be")
 
     return _ESCAPE.sub(one, raw) if "\\" in raw else raw
 

@@ -88,5 +88,11 @@ def lineage(type_name: str) -> tuple[str, ...]:
     return tuple(line)
 
 
+@cache
+def declared(type_name: str) -> str:
+    """The name a type has in FHIR: `BackboneElement` of `Patient.contact`, which has none of its own."""
+    return next((name for name in lineage(type_name) if "." not in name), type_name)
+
+
 def is_kind_of(type_name: str, base: str) -> bool:
     return type_name == base or base in lineage(type_name)

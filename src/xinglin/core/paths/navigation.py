@@ -7,17 +7,20 @@ from typing import Any
 from . import model
 from .items import Item, Node, system
 from .numbers import exact
+from .quantities import Quantity
 
 Json = Any
 _RESOURCES = frozenset({"Resource", "DomainResource"})
 
 
 def child(items: list[Item], name: str) -> list[Item]:
-    """The children called `name` of all items, in order. System values have none."""
+    """The children called `name` of all items, in order. Of System values only a Quantity has any."""
     found: list[Item] = []
     for item in items:
         if item.__class__ is Node:
             _add_named(item, name, found)
+        elif item.__class__ is Quantity and name in ("value", "unit"):
+            found.append(getattr(item, name))
     return found
 
 

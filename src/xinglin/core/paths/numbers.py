@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import (
+    MAX_EMAX,
+    MIN_EMIN,
     ROUND_CEILING,
     ROUND_DOWN,
     ROUND_FLOOR,
@@ -26,8 +29,10 @@ class Long(int):
 CONTEXT = Context(prec=60, Emax=999, Emin=-999, rounding=ROUND_HALF_UP)
 """More than the 28 digits N1 asks for; the bounded exponent keeps a power from filling the memory."""
 
+_WIDE = Context(prec=CONTEXT.prec, Emax=MAX_EMAX, Emin=MIN_EMIN, rounding=ROUND_HALF_UP)
+
 MAX_PRECISION = 31
-_LARGEST = 2**63 - 1
+_INTEGER, _LONG = 2**31, 2**63
 
 
 def exact(value: object) -> Number:
@@ -38,9 +43,28 @@ def exact(value: object) -> Number:
     return value
 
 
+def decimal(value: Number | float) -> Decimal:
+    """A JSON number as a decimal, rounded to 60 digits: no document can make every step over it slow."""
+    return _WIDE.plus(Decimal(exact(value)))
+
+
 def bounded(value: int) -> int | None:
-    """None where a whole number overflows (64 bits: wide enough for the sums that N1's 32 bits would refuse)."""
-    return value if -_LARGEST - 1 <= value <= _LARGEST else None
+    """None where an Integer overflows its 32 bits, a Long its 64 (N1, section 4.1.3)."""
+    bound = _LONG if isinstance(value, Long) else _INTEGER
+    return value if -bound <= value < bound else None
+
+
+def literal(value: int) -> int:
+    """A whole number as it is written: an Integer, which a minus may stand before, or a Long where it is too large."""
+    return value if value <= _INTEGER else Long(value)
+
+
+def text(value: Decimal) -> str:
+    """The digits without an exponent; with it where there would be thousands of zeros."""
+    return format(value, "f") if abs(value.adjusted()) < _MOST_ZEROS else str(value)
+
+
+_MOST_ZEROS = 1_000
 
 
 def places(value: Number) -> int:
@@ -63,8 +87,9 @@ def multiply(left: Number, right: Number) -> Number | None:
 
 def _arithmetic(operator: str, left: Number, right: Number) -> Number | None:
     if isinstance(left, int) and isinstance(right, int):
-        whole = left + right if operator == "+" else left - right if operator == "-" else left * right
-        return _kept_long(bounded(whole), left, right)
+        return _whole(
+            left + right if operator == "+" else left - right if operator == "-" else left * right, left, right
+        )
     a, b = Decimal(left), Decimal(right)
     with localcontext(CONTEXT):
         try:
@@ -73,16 +98,24 @@ def _arithmetic(operator: str, left: Number, right: Number) -> Number | None:
             return None
 
 
-def _kept_long(value: int | None, *of: Number) -> int | None:
-    """A sum or product with a Long in it is a Long."""
-    return value if value is None or not any(isinstance(one, Long) for one in of) else Long(value)
+def _whole(value: int, *of: Number) -> int | None:
+    """What came of whole numbers: a Long where one of them is; None where it overflows."""
+    return bounded(Long(value) if any(isinstance(one, Long) for one in of) else value)
 
 
-def negative(value: Number) -> Number:
-    """With the other sign; zero has none."""
+def negative(value: Number) -> Number | None:
+    """With the other sign; zero has none. None where there is none in the bounds."""
     if isinstance(value, int):
-        return Long(-value) if isinstance(value, Long) else -value
-    return CONTEXT.minus(value)
+        return _whole(-value, value)
+    try:
+        return CONTEXT.minus(value)
+    except DecimalException:
+        return None
+
+
+def absolute(value: int) -> int | None:
+    """Without its sign; None where that overflows."""
+    return _whole(abs(value), value)
 
 
 def divide(left: Number, right: Number) -> Decimal | None:
@@ -101,7 +134,7 @@ def whole_divide(left: Number, right: Number) -> int | None:
         return None
     with localcontext(CONTEXT):
         try:
-            return bounded(int(Decimal(left) // Decimal(right)))
+            return _whole(int(Decimal(left) // Decimal(right)), left, right)
         except DecimalException:
             return None
 
@@ -115,7 +148,7 @@ def modulo(left: Number, right: Number) -> Number | None:
             rest = Decimal(left) % Decimal(right)
         except DecimalException:
             return None
-    return int(rest) if isinstance(left, int) and isinstance(right, int) else rest
+    return _whole(int(rest), left, right) if isinstance(left, int) and isinstance(right, int) else rest
 
 
 def rounded(value: Number, digits: int, rounding: str = ROUND_HALF_UP) -> Decimal:
@@ -134,7 +167,12 @@ def equivalent(left: Number, right: Number) -> bool:
 
 
 def _significant_places(value: Number) -> int:
-    return places(value.normalize(CONTEXT)) if isinstance(value, Decimal) else 0
+    if not isinstance(value, Decimal):
+        return 0
+    try:
+        return places(value.normalize(CONTEXT))
+    except DecimalException:
+        return places(value)
 
 
 def low_boundary(value: Number, precision: int) -> Decimal | None:
@@ -142,26 +180,37 @@ def low_boundary(value: Number, precision: int) -> Decimal | None:
 
     As the official suite has it, cutting is toward zero: -0.0034 at one place gives -0.0.
     """
-    if not 0 <= precision <= MAX_PRECISION:
-        return None
-    with localcontext(CONTEXT):
-        half = Decimal(5).scaleb(-places(value) - 1)
-        if value < 0:
-            return _nearest(-Decimal(value) + half, precision).copy_negate()
-        if value == 0:
-            return _cut(half, precision).copy_negate()
-        return _cut(Decimal(value) - half, precision)
+    return _boundary(value, precision, _low)
+
+
+def _low(value: Decimal, half: Decimal, precision: int) -> Decimal:
+    if value < 0:
+        return _nearest(-value + half, precision).copy_negate()
+    if value == 0:
+        return _cut(half, precision).copy_negate()
+    return _cut(value - half, precision)
 
 
 def high_boundary(value: Number, precision: int) -> Decimal | None:
     """The greatest value that `value` may have been rounded from, to `precision` places (0 to 31)."""
+    return _boundary(value, precision, _high)
+
+
+def _high(value: Decimal, half: Decimal, precision: int) -> Decimal:
+    if value < 0:
+        return _cut(-value - half, precision).copy_negate()
+    return _nearest(value + half, precision)
+
+
+def _boundary(value: Number, precision: int, find: Callable[[Decimal, Decimal, int], Decimal]) -> Decimal | None:
+    """`find` with half a step of the last written digit; None beyond the bounds of precision and size."""
     if not 0 <= precision <= MAX_PRECISION:
         return None
     with localcontext(CONTEXT):
-        half = Decimal(5).scaleb(-places(value) - 1)
-        if value < 0:
-            return _cut(-Decimal(value) - half, precision).copy_negate()
-        return _nearest(Decimal(value) + half, precision)
+        try:
+            return find(Decimal(value), Decimal(5).scaleb(-places(value) - 1), precision)
+        except DecimalException:
+            return None
 
 
 def _cut(value: Decimal, precision: int) -> Decimal:
@@ -173,8 +222,14 @@ def _nearest(value: Decimal, precision: int) -> Decimal:
 
 
 def whole(value: Number, rounding: str) -> int | None:
-    """ceiling, floor or truncate by `rounding`."""
-    return bounded(int(Decimal(value).to_integral_value(rounding=rounding)))
+    """ceiling, floor or truncate by `rounding`; a Long where it is too large for an Integer."""
+    if Decimal(value).adjusted() > _DIGITS_OF_LONG:  # the digits of 1e999999999 would fill the memory
+        return None
+    found = int(Decimal(value).to_integral_value(rounding=rounding))
+    return found if bounded(found) is not None else bounded(Long(found))
+
+
+_DIGITS_OF_LONG = 19
 
 
 CEILING, FLOOR, DOWN = ROUND_CEILING, ROUND_FLOOR, ROUND_DOWN

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from decimal import Decimal
 
-from . import arithmetic, numbers, quantities, temporal
+from . import arithmetic, model, numbers, quantities, temporal
 from .equality import key
 from .errors import PathError
 from .items import Item, Node, fhir_type, system, system_type
+from .navigation import child
 from .quantities import Quantity
 from .temporal import Temporal
 from .world import World
@@ -48,12 +50,13 @@ def equal(left: Item, right: Item, world: World) -> bool | None:
         order = temporal.compare(a, b)
         return None if order is None else order == 0
     if isinstance(a, Quantity) or isinstance(b, Quantity):
-        first, second = _as_quantity(a), _as_quantity(b)
+        first, second = as_quantity(a), as_quantity(b)
         return quantities.equal(first, second) if first and second else False
     return _same(a, b, left, right, world)
 
 
-def _as_quantity(value: Item) -> Quantity | None:
+def as_quantity(value: Item) -> Quantity | None:
+    """A quantity, or a number as one in the unit 1; None of anything else."""
     if isinstance(value, Quantity):
         return value
     is_number = isinstance(value, int | Decimal) and not isinstance(value, bool)
@@ -77,19 +80,37 @@ def not_equals(left: list[Item], right: list[Item], world: World) -> list[Item]:
 
 
 def equivalent(left: Item, right: Item, world: World) -> bool:
-    """`~` for two items: text without case and spacing, numbers to the fewer digits, dates of equal precision."""
+    """`~` for two items: text without case, numbers to the fewer digits, dates of equal precision, objects by member.
+
+    White space is of one kind, but two spaces are not one (3.0, section 7.1.2).
+    """
     a, b = system(left), system(right)
     if isinstance(a, str) and isinstance(b, str):
         world.spend((len(a) + len(b)) // 100)
-        return " ".join(a.lower().split()) == " ".join(b.lower().split())
+        return a == b or _WHITE.sub(" ", a.casefold()) == _WHITE.sub(" ", b.casefold())
     if isinstance(a, Temporal) and isinstance(b, Temporal):
         return (a.kind == "time") == (b.kind == "time") and temporal.compare(a, b) == 0
     if _is_number(a) and _is_number(b):
         return numbers.equivalent(a, b)
     if isinstance(a, Quantity) or isinstance(b, Quantity):
-        first, second = _as_quantity(a), _as_quantity(b)
+        first, second = as_quantity(a), as_quantity(b)
         return quantities.equivalent(first, second) if first and second else False
-    return _same(a, b, left, right, world)
+    return _same(a, b, left, right, world) or _alike(a, b, world)
+
+
+_WHITE = re.compile(r"\s")
+
+
+def _alike(left: Item, right: Item, world: World) -> bool:
+    """Objects of one type whose members are equivalent, name by name."""
+    if not isinstance(left, Node) or not isinstance(right, Node) or left.type != right.type:
+        return False
+    if not isinstance(left.value, dict) or not isinstance(right.value, dict):
+        return False
+    keys = model.keys(left.type)
+    names = {keys[key][0] if key in keys else key for key in (*left.value, *right.value)}
+    world.spend(len(names))
+    return all(equivalents(child([left], name), child([right], name), world) == [True] for name in names)
 
 
 def _same(a: Item, b: Item, left: Item, right: Item, world: World) -> bool:
@@ -131,7 +152,7 @@ def order(left: Item, right: Item, what: str) -> int | None:
         return int(left > right) - int(left < right)
     if isinstance(left, Temporal) and isinstance(right, Temporal) and _same_line(left, right):
         return temporal.compare(left, right)
-    first, second = _as_quantity(left), _as_quantity(right)
+    first, second = as_quantity(left), as_quantity(right)
     if first is None or second is None:
         raise PathError(f"{what} cannot order {describe(left)} and {describe(right)}")
     values = quantities.common(first, second)

@@ -33,6 +33,9 @@ MAX_NESTING = 60
 MAX_CHAIN = 100
 """Operators or steps chained on one level: each is a level of the compiled closures."""
 
+MAX_DIGITS = 60
+"""Of a number: those the arithmetic keeps."""
+
 MAX_DEPTH = 120
 """Levels of the whole tree."""
 
@@ -91,10 +94,11 @@ class _Reader:
             raise self.expected(f"'{symbol}'")
         return self.advance()
 
-    def expected(self, what: str) -> PathError:
+    def expected(self, what: str, remedy: str | None = None) -> PathError:
         token = self.token
-        found = f"'{token.text}'" if token.kind != "end" else "the end of the expression"
-        return PathError(f"expected {what}, found {found}", source=self.source, position=token.position, phase="syntax")
+        found = f"'{_short(token.text)}'" if token.kind != "end" else "the end of the expression"
+        text = f"expected {what}, found {found}"
+        return PathError(text, source=self.source, position=token.position, phase="syntax", remedy=remedy)
 
     def too_deep(self, what: str, bound: int) -> PathTooCostly:
         return PathTooCostly(
@@ -194,7 +198,8 @@ class _Reader:
         if token.kind == "quoted" or (token.kind == "name" and token.text not in _RESERVED):
             self.advance()
             return token.text
-        raise self.expected(what)
+        quoted = f"A word of the language is quoted where it is a name: `{token.text}`."
+        raise self.expected(what, quoted if token.kind == "name" else None)
 
     def type_name(self) -> TypeName:
         position = self.token.position
@@ -255,6 +260,8 @@ class _Reader:
         return Literal(token.text, token.position)
 
     def _number(self, token: Token) -> Tree:
+        if len(token.text) > MAX_DIGITS:
+            raise self.expected(f"a number of at most {MAX_DIGITS} digits")
         self.advance()
         if token.text.endswith("L"):
             return Literal(numbers.Long(self._whole(token, token.text[:-1])), token.position)
@@ -267,7 +274,7 @@ class _Reader:
             return Literal(Quantity(Decimal(token.text), CALENDAR[after.text], True), token.position)
         if "." in token.text:
             return Literal(Decimal(token.text), token.position)
-        return Literal(self._whole(token, token.text), token.position)
+        return Literal(numbers.literal(self._whole(token, token.text)), token.position)
 
     def _whole(self, token: Token, digits: str) -> int:
         if len(digits) > 19:
@@ -290,3 +297,7 @@ class _Reader:
             raise self.expected("a date or time that exists")
         self.advance()
         return Literal(value, token.position)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:40]}..."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 
 from xinglin.core import ucum
 
@@ -32,9 +33,10 @@ class Quantity:
     calendar: bool = False
 
     def __str__(self) -> str:
+        digits = numbers.text(self.value)
         if not self.calendar:
-            return f"{self.value} '{self.unit}'"
-        return f"{self.value} {self.unit}" if self.value == 1 else f"{self.value} {self.unit}s"
+            return f"{digits} '{self.unit}'"
+        return f"{digits} {self.unit}" if self.value == 1 else f"{digits} {self.unit}s"
 
     @property
     def ucum(self) -> str | None:
@@ -52,7 +54,8 @@ class Quantity:
     def canonical(self) -> tuple[Decimal, str] | None:
         """Value and base units, None for a unit UCUM does not know; calendar years count in months of their own."""
         if self.calendar and self.unit in ("year", "month"):
-            return self.value * (12 if self.unit == "year" else 1), "calendar month"
+            months = numbers.multiply(self.value, 12 if self.unit == "year" else 1)
+            return None if months is None else (Decimal(months), "calendar month")
         code = self.ucum
         return ucum.canonical(self.value, code) if code is not None else None
 
@@ -103,12 +106,13 @@ def equivalent(left: Quantity, right: Quantity) -> bool:
 
 def add(left: Quantity, right: Quantity, sign: int = 1) -> Quantity | None:
     """The sum in the finer of the two units; None where no conversion is defined."""
+    plus = numbers.add if sign > 0 else numbers.subtract
     if left.unit == right.unit and left.calendar == right.calendar:
-        return _made(numbers.add(left.value, sign * right.value), left.unit, left.calendar)
+        return _made(plus(left.value, right.value), left.unit, left.calendar)
     a, b = left.canonical(), right.canonical()
     if a is None or b is None or a[1] != b[1] or a[1] == "calendar month":
         return None
-    total = numbers.add(a[0], sign * b[0])
+    total = plus(a[0], b[0])
     finer = left if _size(left) <= _size(right) else right
     size = _size(finer) if finer.ucum is not None else Decimal(0)
     if total is None or not size:
@@ -117,19 +121,66 @@ def add(left: Quantity, right: Quantity, sign: int = 1) -> Quantity | None:
 
 
 def multiply(left: Quantity, right: Quantity) -> Quantity | None:
+    """A calendar unit is multiplied by bare numbers only: it has no place in a product of units."""
     if right.unit == "1":
         return _made(numbers.multiply(left.value, right.value), left.unit, left.calendar)
     if left.unit == "1":
         return _made(numbers.multiply(left.value, right.value), right.unit, right.calendar)
-    a, b = left.canonical(), right.canonical()
+    a, b = _definite_base(left), _definite_base(right)
     return _made(numbers.multiply(a[0], b[0]), ucum.joined(a[1], b[1], 1)) if a and b else None
 
 
 def divide(left: Quantity, right: Quantity) -> Quantity | None:
     if right.unit == "1":
         return _made(numbers.divide(left.value, right.value), left.unit, left.calendar)
-    a, b = left.canonical(), right.canonical()
+    a, b = _definite_base(left), _definite_base(right)
     return _made(numbers.divide(a[0], b[0]), ucum.joined(a[1], b[1], -1)) if a and b else None
+
+
+def _definite_base(value: Quantity) -> tuple[Decimal, str] | None:
+    return None if value.calendar else value.canonical()
+
+
+def converted(value: Quantity, unit: str) -> Quantity | None:
+    """toQuantity(unit): a bare number takes the unit; None where no conversion is defined (3.0, section 6.5.6).
+
+    From a calendar unit by the calendar's lengths (a year is 12 months or 365 days), from a UCUM unit by UCUM's.
+    """
+    target = CALENDAR.get(unit)
+    if value.unit == "1" or (value.unit == (target or unit) and value.calendar == (target is not None)):
+        return Quantity(value.value, target or unit, target is not None)
+    if value.calendar:
+        amount = _in_calendar(value, target or _CALENDAR_OF_UCUM.get(unit) or _MEAN.get(unit))
+    else:
+        amount = _in_ucum(value, unit if target is None else _UCUM[target])
+    return None if amount is None else Quantity(amount, target or unit, target is not None)
+
+
+_MEAN = {"a": "year", "mo": "month"}
+_UCUM = {"year": "a", "month": "mo", **_UCUM_OF_CALENDAR}
+_DAYS = {"year": 365, "month": 30, "week": 7, "day": 1}
+_MILLISECONDS = {"hour": 3_600_000, "minute": 60_000, "second": 1_000, "millisecond": 1}
+
+
+def _in_calendar(value: Quantity, unit: str | None) -> Decimal | None:
+    if unit is None:
+        return None
+    if {value.unit, unit} == {"year", "month"}:
+        return Decimal(numbers.multiply(value.value, 12) or 0) if unit == "month" else numbers.divide(value.value, 12)
+    length = numbers.multiply(value.value, _length(value.unit))
+    return None if length is None else numbers.divide(length, _length(unit))
+
+
+def _length(unit: str) -> int:
+    return _MILLISECONDS.get(unit) or _DAYS[unit] * 86_400_000
+
+
+def _in_ucum(value: Quantity, unit: str | None) -> Decimal | None:
+    base, known = value.canonical(), ucum.parse(unit or "")
+    if base is None or known is None or base[1] != known.base:
+        return None
+    found = (Fraction(base[0]) - known.zero) / known.factor
+    return numbers.divide(Decimal(found.numerator), Decimal(found.denominator))
 
 
 def _made(value: numbers.Number | None, unit: str | None, calendar: bool = False) -> Quantity | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from .environment import MAX_TEXT, Environment
 from .errors import PathTooCostly
@@ -14,13 +14,14 @@ from .items import Item
 class World:
     """One per evaluation. `context` is the item the expression was called on."""
 
-    __slots__ = ("context", "environment", "moment", "steps")
+    __slots__ = ("context", "environment", "moment", "patterns", "steps")
 
     def __init__(self, environment: Environment, context: Item) -> None:
         self.environment = environment
         self.context = context
         self.steps = environment.max_steps
         self.moment: datetime | None = environment.now
+        self.patterns: set[Any] = set()
 
     def spend(self, steps: int) -> None:
         """Count work that grows with the data. Raises PathTooCostly beyond the bound."""

@@ -18,9 +18,9 @@ def _values(items: list[Item], frame: Frame) -> list[Item]:
 
 @function("sum", gives="$")
 def total(items: list[Item], arguments: list[Run], frame: Frame) -> list[Item]:
-    """The sum of numbers or of quantities; 0 of nothing, as `aggregate($this + $total, 0)` has it."""
+    """The sum of numbers or of quantities; empty of nothing."""
     values = _values(items, frame)
-    return answer(_total(values)) if values else [0]
+    return answer(_total(values)) if values else []
 
 
 def _total(values: list[Item]) -> Item:

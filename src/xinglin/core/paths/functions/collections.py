@@ -229,10 +229,7 @@ def iif(items: list[Item], arguments: list[Run], frame: Frame) -> list[Item]:
     if len(items) > 1:
         raise PathError(f"iif takes one item, found {len(items)}")
     scope = Frame(items, frame.index, frame.total, frame.world, frame.names) if items else frame
-    criterion = [system(one) for one in arguments[0](scope)]
-    if len(criterion) > 1 or (criterion and not isinstance(criterion[0], bool)):
-        raise PathError("the first argument of iif is a truth value")
-    if criterion and criterion[0]:
+    if truth(arguments[0](scope), "the first argument of iif"):
         return arguments[1](scope)
     return arguments[2](scope) if len(arguments) > 2 else []
 

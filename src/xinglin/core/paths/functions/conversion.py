@@ -10,7 +10,7 @@ from .. import numbers
 from ..arithmetic import text_of
 from ..items import Item, Node, system
 from ..operators import single
-from ..quantities import Quantity, common, parse_quantity
+from ..quantities import Quantity, converted, parse_quantity
 from ..temporal import Temporal, parse_date_time, parse_time
 from ..world import Frame, Run
 from .registry import answer, function
@@ -35,17 +35,20 @@ def to_boolean(value: Item) -> bool | None:
 
 def to_integer(value: Item) -> int | None:
     """A whole number from text or a truth value."""
+    whole = _whole(value)
+    return None if whole is None else numbers.bounded(int(whole))
+
+
+def _whole(value: Item) -> int | None:
     if isinstance(value, bool | int):
-        return int(value)
-    if isinstance(value, str) and _WHOLE.fullmatch(value):
-        return numbers.bounded(int(value))
-    return None
+        return value
+    return int(value) if isinstance(value, str) and _WHOLE.fullmatch(value) else None
 
 
 def to_long(value: Item) -> numbers.Long | None:
     """A Long from a whole number, text or a truth value."""
-    whole = to_integer(value)
-    return None if whole is None else numbers.Long(whole)
+    whole = _whole(value)
+    return None if whole is None or numbers.bounded(numbers.Long(whole)) is None else numbers.Long(whole)
 
 
 def to_decimal(value: Item) -> Decimal | None:
@@ -133,9 +136,7 @@ def _quantity_in(items: list[Item], arguments: list[Run], frame: Frame) -> Quant
     unit = single(arguments[0](frame), "a unit")
     if not isinstance(unit, str):
         return None
-    pair = common(quantity, Quantity(Decimal(1), unit))
-    ratio = numbers.divide(*pair) if pair and quantity.unit != unit else None
-    return quantity if quantity.unit == unit else Quantity(ratio, unit) if ratio is not None else None
+    return converted(quantity, unit)
 
 
 @function("toQuantity", 0, 1, gives="Quantity")

@@ -49,7 +49,7 @@ def type_info(items: list[Item], arguments: list[Run], frame: Frame) -> list[Ite
 
 def _type_of(item: Item) -> dict[str, str]:
     if isinstance(item, Node):
-        return {"namespace": "FHIR", "name": item.type}
+        return {"namespace": "FHIR", "name": model.declared(item.type)}
     return {"namespace": "System", "name": system_type(item)}
 
 

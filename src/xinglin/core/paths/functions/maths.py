@@ -9,7 +9,7 @@ from .. import boundaries, numbers, quantities
 from ..arithmetic import is_number
 from ..errors import PathError
 from ..items import Item
-from ..operators import describe, single
+from ..operators import as_quantity, describe, single
 from ..quantities import Quantity
 from ..temporal import Temporal
 from ..world import Frame, Run, World
@@ -38,26 +38,35 @@ def _calculated(calculate: Callable[[], Decimal]) -> Decimal | None:
 def absolute(world: World, value: Item) -> Item:
     """Without its sign."""
     if isinstance(value, Quantity):
-        return Quantity(abs(value.value), value.unit, value.calendar)
-    return abs(_number("abs", value))
+        return Quantity(value.value.copy_abs(), value.unit, value.calendar)
+    number = _number("abs", value)
+    return number.copy_abs() if isinstance(number, Decimal) else numbers.absolute(number)
 
 
-@one("ceiling", gives="Integer")
-def ceiling(world: World, value: Item) -> int | None:
-    """The least whole number that is not less."""
-    return numbers.whole(_number("ceiling", value), numbers.CEILING)
+def _of_quantity(value: Item, change: Callable[[Item], numbers.Number | None]) -> Item:
+    """The change of a number; of a quantity in its unit (FHIRPath 3.0, section 6.7)."""
+    if not isinstance(value, Quantity):
+        return change(value)
+    number = change(value.value)
+    return None if number is None else Quantity(Decimal(number), value.unit, value.calendar)
 
 
-@one("floor", gives="Integer")
-def floor(world: World, value: Item) -> int | None:
-    """The greatest whole number that is not greater."""
-    return numbers.whole(_number("floor", value), numbers.FLOOR)
+@one("ceiling", gives="$")
+def ceiling(world: World, value: Item) -> Item:
+    """The least whole number that is not less; of a quantity in its unit."""
+    return _of_quantity(value, lambda number: numbers.whole(_number("ceiling", number), numbers.CEILING))
 
 
-@one("truncate", gives="Integer")
-def truncate(world: World, value: Item) -> int | None:
-    """The whole part."""
-    return numbers.whole(_number("truncate", value), numbers.DOWN)
+@one("floor", gives="$")
+def floor(world: World, value: Item) -> Item:
+    """The greatest whole number that is not greater; of a quantity in its unit."""
+    return _of_quantity(value, lambda number: numbers.whole(_number("floor", number), numbers.FLOOR))
+
+
+@one("truncate", gives="$")
+def truncate(world: World, value: Item) -> Item:
+    """The whole part; of a quantity in its unit."""
+    return _of_quantity(value, lambda number: numbers.whole(_number("truncate", number), numbers.DOWN))
 
 
 @one("exp", gives="Decimal")
@@ -94,13 +103,13 @@ def square_root(world: World, value: Item) -> Decimal | None:
     return _calculated(lambda: _WORK.sqrt(Decimal(_number("sqrt", value))))
 
 
-@one("round", 0, 1, gives="Decimal")
-def rounded(world: World, value: Item, digits: Item = 0) -> Decimal:
-    """To a number of decimal places, half away from zero."""
+@one("round", 0, 1, gives="$")
+def rounded(world: World, value: Item, digits: Item = 0) -> Item:
+    """To a number of decimal places, half away from zero; of a quantity in its unit."""
     places = whole("round", digits)
     if not 0 <= places <= numbers.MAX_PRECISION:
         raise PathError(f"round takes 0 to {numbers.MAX_PRECISION} places, found {places}")
-    return numbers.rounded(_number("round", value), places)
+    return _of_quantity(value, lambda number: numbers.rounded(_number("round", number), places))
 
 
 # Boundaries ----------------------------------------------------------------------------------------------------------
@@ -127,8 +136,7 @@ def precision(world: World, value: Item) -> int:
 
 
 @one("comparable", 1, gives="Boolean")
-def comparable(world: World, value: Item, other: Item) -> bool:
-    """True where two quantities have units that can be converted."""
-    if not isinstance(value, Quantity) or not isinstance(other, Quantity):
-        raise PathError("comparable takes two quantities")
-    return quantities.common(value, other) is not None
+def comparable(world: World, value: Item, other: Item) -> bool | None:
+    """True where two quantities have units that can be converted; empty of what is no quantity."""
+    first, second = as_quantity(value), as_quantity(other)
+    return quantities.common(first, second) is not None if first and second else None

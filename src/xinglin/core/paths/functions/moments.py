@@ -44,6 +44,11 @@ def _moment(name: str, value: Item, kinds: tuple[str, ...]) -> Temporal:
     return value
 
 
+def _of(value: Item, kinds: tuple[str, ...]) -> Temporal | None:
+    """None where the value is of no kind that has the part: the parts of anything else are empty."""
+    return value if isinstance(value, Temporal) and value.kind in kinds else None
+
+
 _DATED = ("date", "dateTime")
 _TIMED = ("dateTime", "time")
 
@@ -52,9 +57,9 @@ def _part(name: str, place: int, kinds: tuple[str, ...], summary: str) -> None:
     """`place` counts from the year; a time begins at its hour."""
 
     def part(world: World, value: Item) -> int | None:
-        moment = _moment(name, value, kinds)
-        at = place - 3 if moment.kind == "time" else place
-        return moment.parts[at] if at < len(moment.parts) else None
+        moment = _of(value, kinds)
+        at = place - 3 if moment and moment.kind == "time" else place
+        return moment.parts[at] if moment and at < len(moment.parts) else None
 
     part.__doc__ = summary
     one(name, gives="Integer")(part)
@@ -71,28 +76,30 @@ _part("secondOf", 5, _TIMED, "The second; empty where it is not known.")
 @one("millisecondOf", gives="Integer")
 def millisecond_of(world: World, value: Item) -> int | None:
     """The millisecond; empty where it is not known."""
-    fraction = _moment("millisecondOf", value, _TIMED).fraction
-    return int(f"{fraction:0<3}"[:3]) if fraction else None
+    moment = _of(value, _TIMED)
+    return int(f"{moment.fraction:0<3}"[:3]) if moment and moment.fraction else None
 
 
 @one("timezoneOffsetOf", gives="Decimal")
 def timezone_offset_of(world: World, value: Item) -> Decimal | None:
     """The offset from UTC in hours; empty where it is not known."""
-    zone = _moment("timezoneOffsetOf", value, ("dateTime",)).zone
+    moment = _of(value, ("dateTime",))
+    zone = moment.zone if moment else None
     return None if zone is None else Decimal(zone) / 60 if zone % 60 else Decimal(f"{zone // 60}.0")
 
 
 @one("dateOf", gives="Date")
-def date_of(world: World, value: Item) -> Temporal:
+def date_of(world: World, value: Item) -> Temporal | None:
     """The date, as far as it is known."""
-    return Temporal("date", _moment("dateOf", value, _DATED).parts[:3])
+    moment = _of(value, _DATED)
+    return Temporal("date", moment.parts[:3]) if moment else None
 
 
 @one("timeOf", gives="Time")
 def time_of(world: World, value: Item) -> Temporal | None:
     """The time of day; empty where it is not known."""
-    moment = _moment("timeOf", value, ("dateTime",))
-    return Temporal("time", moment.parts[3:], moment.fraction) if len(moment.parts) > 3 else None
+    moment = _of(value, ("dateTime",))
+    return Temporal("time", moment.parts[3:], moment.fraction) if moment and len(moment.parts) > 3 else None
 
 
 # Apart ---------------------------------------------------------------------------------------------------------------

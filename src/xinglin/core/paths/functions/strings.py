@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import html
 import json
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -87,8 +87,8 @@ def length(world: World, value: str) -> int:
 
 @one("trim", takes="String", gives="String")
 def trim(world: World, value: str) -> str:
-    """Without white space at both ends."""
-    return world.text(value.strip())
+    """Without the language's white space at both ends: spaces, tabs, line ends."""
+    return world.text(value.strip(" \t\r\n"))
 
 
 @one("toChars", takes="String", gives="String*")
@@ -131,12 +131,29 @@ def join(items: list[Item], arguments: list[Run], frame: Frame) -> list[Item]:
 # Regular expressions -------------------------------------------------------------------------------------------------
 
 
-def _pattern(name: str, pattern: Item, flags: Item = "") -> Any:
-    """Flags: i for upper and lower case alike, m for ^ and $ at every line."""
-    wanted = text(name, flags)
+MAX_PATTERN = 10_000
+"""Characters of a regular expression."""
+
+_WORK = 300
+"""Characters times instructions that RE2 takes, at its slowest, in the time of one step."""
+
+
+def _pattern(world: World, name: str, value: str, pattern: Item, flags: Item) -> Any:
+    """The regular expression, its reading and its use on `value` counted before it is used.
+
+    Flags: i for upper and lower case alike, m for ^ and $ at every line.
+    """
+    wanted, expression = text(name, flags), text(name, pattern)
     if not set(wanted) <= {"i", "m"}:
         raise PathError(f"{name} takes the flags i and m")
-    return _compiled(text(name, pattern), "".join(sorted(set(wanted))))
+    if len(expression) > MAX_PATTERN:
+        raise PathTooCostly(f"the regular expression has more than {MAX_PATTERN} characters")
+    compiled = _compiled(expression, "".join(sorted(set(wanted))))
+    if compiled not in world.patterns:
+        world.patterns.add(compiled)
+        world.spend(compiled.programsize + len(expression))
+    world.spend(1 + len(value) * compiled.programsize // _WORK)
+    return compiled
 
 
 @lru_cache(maxsize=100)
@@ -157,15 +174,13 @@ def _compiled(pattern: str, flags: str) -> Any:
 @one("matches", 1, 2, takes="String", gives="Boolean")
 def matches(world: World, value: str, pattern: Item, flags: Item = "") -> bool:
     """True where the regular expression is found in the text."""
-    world.spend(1 + len(value) // 100)
-    return _pattern("matches", pattern, flags).search(value) is not None
+    return _pattern(world, "matches", value, pattern, flags).search(value) is not None
 
 
 @one("matchesFull", 1, 2, takes="String", gives="Boolean")
 def matches_full(world: World, value: str, pattern: Item, flags: Item = "") -> bool:
     """True where the regular expression describes the whole text."""
-    world.spend(1 + len(value) // 100)
-    return _pattern("matchesFull", pattern, flags).fullmatch(value) is not None
+    return _pattern(world, "matchesFull", value, pattern, flags).fullmatch(value) is not None
 
 
 _GROUP = re.compile(r"\$(\d)|\$\{(\w+)\}|(\\)")
@@ -182,7 +197,7 @@ def replace_matches(world: World, value: str, pattern: Item, substitution: Item,
         raise PathTooCostly(f"the replacement may grow beyond {MAX_TEXT} characters")
     template = _GROUP.sub(lambda m: rf"\g<{m[1]}>" if m[1] else rf"\g<{m[2]}>" if m[2] else r"\\", new)
     try:
-        return world.text(str(_pattern("replaceMatches", expression, flags).sub(template, value)))
+        return world.text(str(_pattern(world, "replaceMatches", value, expression, flags).sub(template, value)))
     except (re2.error, IndexError, KeyError):
         raise PathError("the substitution names a group that the expression does not have") from None
 
@@ -208,18 +223,25 @@ def encode(world: World, value: str, form: Item) -> str | None:
 
 @one("decode", 1, takes="String", gives="String")
 def decode(world: World, value: str, form: Item) -> str | None:
-    """From hex, base64 or urlbase64."""
+    """From hex, base64 or urlbase64; empty where that is not UTF-8."""
+    read = _DECODERS.get(text("decode", form))
+    if read is None:
+        return None
     try:
-        match text("decode", form):
-            case "hex":
-                return world.text(bytes.fromhex(value).decode())
-            case "base64":
-                return world.text(base64.b64decode(value, validate=True).decode())
-            case "urlbase64":
-                return world.text(base64.b64decode(value, b"-_", validate=True).decode())
-    except (ValueError, binascii.Error):
-        raise PathError("the text cannot be decoded") from None
-    return None
+        data = read(value)
+    except ValueError:
+        raise PathError(f"the text is not {form}") from None
+    try:
+        return world.text(data.decode())
+    except UnicodeDecodeError:
+        return None
+
+
+_DECODERS: dict[str, Callable[[str], bytes]] = {
+    "hex": bytes.fromhex,
+    "base64": lambda value: base64.b64decode(value, validate=True),
+    "urlbase64": lambda value: base64.b64decode(value, b"-_", validate=True),
+}
 
 
 @one("escape", 1, takes="String", gives="String")
