@@ -32,6 +32,9 @@ OPEN_VALUE_SETS = frozenset(
 # Published expressions that cannot hold as written: que-7 asks a FHIR boolean to be a System Boolean.
 ERRATA = {"operator = 'exists' implies (answer is Boolean)": "operator = 'exists' implies (answer is boolean)"}
 
+# DocumentReference.relationship asks the code for the target and the target for the code.
+SWAPPED = frozenset({"http://hl7.org/fhir/SearchParameter/DocumentReference-relationship"})
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -182,7 +185,7 @@ def compile_search_parameters(core: list[Json]) -> list[list[Any]]:
             parameter["type"],
             parameter.get("expression"),
             parameter.get("target", []),
-            [[part["definition"], part["expression"]] for part in parameter.get("component", [])],
+            components(parameter),
             parameter.get("comparator", []),
             parameter.get("modifier", []),
             parameter.get("multipleOr", True),
@@ -192,6 +195,15 @@ def compile_search_parameters(core: list[Json]) -> list[list[Any]]:
         if parameter["resourceType"] == "SearchParameter"
     ]
     return sorted(rows, key=lambda row: row[0])
+
+
+def components(parameter: Json) -> list[list[str]]:
+    """(definition, expression) of each part of a composite."""
+    parts = parameter.get("component", [])
+    expressions = [part["expression"] for part in parts]
+    if parameter["url"] in SWAPPED:
+        expressions.reverse()
+    return [[part["definition"], expression] for part, expression in zip(parts, expressions, strict=True)]
 
 
 def compile_compartments(core: list[Json]) -> dict[str, dict[str, list[str]]]:

@@ -261,6 +261,22 @@ async def test_types_are_sorted_together_by_what_all_of_them_have(connection: as
     assert len((await search(connection, everywhere, UNRESTRICTED, now=NOW)).matches) == 6
 
 
+async def test_a_composite_whose_code_is_written_last(connection: asyncpg.Connection) -> None:
+    for id_, relations in {"a": [("x", "appends"), ("y", "replaces")], "b": [("y", "appends")], "c": []}.items():
+        related = [{"code": code, "target": {"reference": f"DocumentReference/{to}"}} for to, code in relations]
+        content = {"resourceType": "DocumentReference", "id": id_, "status": "current", "content": [{}]}
+        await store(connection, {**content, **({"relatesTo": related} if related else {})})
+    system = "http://hl7.org/fhir/document-relationship-type"
+    for text, expected in {
+        "relationship=DocumentReference/y$appends": ["b"],
+        f"relationship=x${system}|appends": ["a"],
+        "relationship=DocumentReference/x$replaces": [],
+        "relationship=y$appends,y$replaces&_sort=_id": ["a", "b"],
+        "relationship:missing=true": ["c"],
+    }.items():
+        assert ids(await ask(connection, text, "DocumentReference")) == expected, text
+
+
 async def test_what_takes_too_long_says_which_part(connection: asyncpg.Connection) -> None:
     await store(connection, *(patient(f"p{number}", name=[{"family": "a"}]) for number in range(3)))
     await connection.execute(

@@ -260,17 +260,18 @@ def quantities(paths: list[int], values: list[NumberValue]) -> Compiled:
 
 
 def composite(path: Path, value: CompositeValue) -> Compiled:
-    """The later components under the path that the first component's code opens."""
-    first, components = value.parts[0], path.components[0]
+    """The other components under the path that the code opens: the first token, wherever it is written."""
+    first, *others = sorted(value.parts, key=lambda part: not isinstance(part, TokenValue))
+    components = path.components[0]
     if not isinstance(first, TokenValue) or not first.code:
-        raise Invalid("The first part of a composite is a code.")
+        raise Invalid("A composite needs a code.")
     if first.system is not None and system_stands_apart(path):
         opened = composite_system_path(path.hash, system_hash(first.system), first.code)
     else:
         opened = composite_path(path.hash, first.code)
     if len(components) == 3:
-        return number_pair(opened, of(NumberValue, value.parts[1:]))
-    below = below_path(components[1].kind, opened, value.parts[1])
+        return number_pair(opened, of(NumberValue, others))
+    below = below_path(components[1].kind, opened, others[0])
     if first.system is None or system_stands_apart(path):
         return below
     plain = c.of_tokens(first_component_rows(path, first))

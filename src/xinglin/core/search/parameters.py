@@ -269,6 +269,7 @@ def _composite_path(type_name: str, definition: SearchParameterDef, part: Branch
         components.append(component)
         texts.append(text)
     text = "$".join(texts)
+    components.sort(key=lambda component: component.kind != "token")  # the code opens the path of the rest
     hashed = path_hash(type_name, text, "composite")
     return Path(text, "composite", hashed, base, part.text, components=(tuple(components),))
 

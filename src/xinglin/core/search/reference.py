@@ -292,7 +292,8 @@ def _composite_present(parameter: Parameter, one: Held) -> bool:
     definition = definition_of(parameter)
     for base, base_type in evaluated(definition.expression or "", one.resource, None):
         parts = [component(url, text, base, base_type, one.resource) for url, text in definition.components]
-        if any(v.coded(item, {}) for item in parts[0]) and all(parts[1:]):
+        code = parts.pop(parameter.component_kinds.index("token"))
+        if any(v.coded(item, {}) for item in code) and all(parts):
             return True
     return False
 
