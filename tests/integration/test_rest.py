@@ -130,7 +130,10 @@ async def test_delete_hides_and_history_remembers(fhir: Client) -> None:
     again = await fhir("PUT", "Patient/p", patient("p"))
     assert (again.status_code, again.headers["etag"]) == (201, 'W/"3"')
     history = (await fhir("GET", "Patient/p/_history")).json()
-    assert [entry["request"]["method"] for entry in history["entry"]] == ["PUT", "DELETE", "POST"]
+    assert [entry["request"]["method"] for entry in history["entry"]] == ["PUT", "DELETE", "PUT"]
+    made = (await fhir("POST", "Patient", patient())).json()["id"]
+    (first,) = (await fhir("GET", f"Patient/{made}/_history")).json()["entry"]
+    assert first["request"] == {"method": "POST", "url": "Patient"}  # the node's own id: nobody chose it
     assert [entry["response"]["etag"] for entry in history["entry"]] == ['W/"3"', 'W/"2"', 'W/"1"']
     assert "resource" not in history["entry"][1]
 
@@ -274,6 +277,13 @@ async def test_compartment_and_system_searches(fhir: Client) -> None:
     inside = (await fhir("GET", "Patient/p/Observation")).json()
     assert [entry["resource"]["id"] for entry in inside["entry"]] == ["o0"]
     assert inside["link"][0]["url"].startswith(f"{fhir.base}/Patient/p/Observation")
+    for path in ("Patient/p/_search", "Patient/p/*/_search"):
+        first = (await fhir("POST", path, "_count=1", **FORM)).json()
+        addresses = {link["relation"]: link["url"] for link in first["link"]}
+        assert addresses["self"] == f"{fhir.base}/Patient/p/*?_count=1"
+        rest = (await fhir("GET", addresses["next"].removeprefix(f"{fhir.base}/"))).json()
+        assert {entry["resource"]["id"] for page in (first, rest) for entry in page["entry"]} == {"p", "o0"}
+    assert (await fhir("GET", "Patient/p/*?_type=Organization")).status_code == 400
     everywhere = (await fhir("GET", "?_type=Patient,Observation")).json()
     assert {entry["resource"]["id"] for entry in everywhere["entry"]} == {"p", "o0", "o1"}
     assert (await fhir("GET", "Organization/p/Observation")).status_code == 404

@@ -202,7 +202,7 @@ class Writing:
         if current is not None and (current.stored.id != plan.id or current.stored.type != write.type):
             raise Conflict(f"The id {plan.id} cannot be used.", remedy="Choose another id.")
         hidden = current is not None and not await self._sees(current)
-        _check_version(write, None if hidden else current)
+        _check_version(plan, None if hidden else current)
         if hidden or (current is None and not self._may_miss(write)):
             raise _missing(write.type, plan.id)
         if write.method == "DELETE":
@@ -454,11 +454,12 @@ def _place(node: Any, wanted: dict[str, Any], place: str) -> str | None:
     return next((found for where, value in below if (found := _place(value, wanted, where))), None)
 
 
-def _check_version(write: Write, current: Current | None) -> None:
+def _check_version(plan: Planned, current: Current | None) -> None:
+    write = plan.write
     actual = current.stored.version if current and not current.stored.deleted else 0
     if not write.expects(actual):
         raise PreconditionFailed(
-            f"The newest version of {write.type}/{write.id} is {actual}, not {write.if_match}.",
+            f"The newest version of {write.type}/{plan.id} is {actual}, not {write.if_match}.",
             remedy="Read it again, and repeat the change on what is there now.",
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -13,6 +14,7 @@ from xinglin.core.rest.negotiation import etag
 from xinglin.core.store.rows import Stored
 from xinglin.kernel import clock
 
+_OURS: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 Show = Callable[[bytes], bytes]
 Link = tuple[str, str]  # relation, URL
 Entry = tuple[bytes, ...]
@@ -68,7 +70,8 @@ def outcome_entry(outcome: bytes) -> Entry:
 
 def history_entry(base: str, stored: Stored, show: Show | None = None) -> Entry:
     """A version, with the request that stands for it (bundle.html#history)."""
-    method = "DELETE" if stored.deleted else "POST" if stored.version == 1 else "PUT"
+    posted = stored.version == 1 and _OURS.fullmatch(stored.id)  # any other id was chosen by who wrote it
+    method = "DELETE" if stored.deleted else "POST" if posted else "PUT"
     url = stored.type if method == "POST" else stored.reference
     status = 204 if stored.deleted else 201 if stored.version == 1 else 200
     resource = () if stored.deleted else (b',"resource":', show(stored.body) if show else stored.body)

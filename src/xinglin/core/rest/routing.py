@@ -166,7 +166,8 @@ def shape_of(segments: Sequence[str]) -> str:
             known_type(name)
             return _compartment(segments)
         case [_, name, "_search"]:
-            known_type(name)
+            if name != "*":
+                known_type(name)
             return _compartment(segments)
     raise NotFound("There is nothing at this address.", remedy="Addresses are [base]/[type]/[id]; see [base]/metadata.")
 

@@ -69,6 +69,8 @@ def searchset(call: Call, found: Found, shown: Presentation, own: str = "") -> b
 
 def page_links(call: Call, query: str, following: str | None, own: str = "") -> list[Link]:
     segments = call.segments[:-1] if call.segments[-1:] == ("_search",) else call.segments
+    if len(segments) == 2 and len(call.segments) == 3 and call.segments[2] == "_search":
+        segments = (*segments, "*")  # of a whole compartment: without it the address would be the resource's own
     quoted = [segment if segment.isalnum() and segment.isascii() else quote(segment, safe="*$") for segment in segments]
     address = "/".join((call.door.base, *quoted))
     used = "&".join(part for part in (query, own) if part)
