@@ -117,7 +117,7 @@ PATHS = st.recursive(
         st.builds("({} as {})".format, inner, TYPES),
         st.builds("{}.ofType({})".format, inner, TYPES),
         st.builds("{}[0]".format, inner),
-        st.builds("{}.first()".format, inner),
+        st.builds("{}.{}()".format, inner, st.sampled_from(["first", "exists", "empty", "count"])),
         st.builds("{}.where({}='{}')".format, inner, st.sampled_from(["system", "use", "text"]), WORDS),
         st.builds("{}.where(resolve() is Patient)".format, inner),
         st.builds("{} | {}".format, inner, inner),
@@ -127,7 +127,7 @@ PATHS = st.recursive(
 
 
 @settings(max_examples=400, deadline=None)
-@given(PATHS, st.one_of(observations(), patients()))
+@given(st.one_of(PATHS, EXPRESSIONS), st.one_of(observations(), patients()))
 def test_the_short_way_agrees_with_the_long(expression: str, resource: dict[str, Any]) -> None:
     path = paths.search(expression)
     plan = fast.plan(path.tree, resource["resourceType"], True)

@@ -58,6 +58,11 @@ PATIENT: dict[str, Any] = {
         ("'text'.yearOf() | @2024-05.timeOf() | @T10.monthOf()", []),
         ("contact.type().name | contact.first().is(BackboneElement)", ["BackboneElement", True]),
         ("{}.sum() | {}.max()", []),
+        # Where the model says that nothing can be, functions still have an answer
+        ("Observation.code.empty()", [True]),
+        ("nothing.exists()", [False]),
+        ("contact.nothing.where(true).count()", [0]),
+        ("(text as Period).start.exists().not()", [True]),
     ],
 )
 def test_values_by_the_letter(expression: str, expected: list[Any]) -> None:

@@ -72,6 +72,10 @@ def _lines(tree: Tree, root: str, filters: bool) -> list[Line]:
     return [line] if line is not None else []
 
 
+_NOTHING_OF_NOTHING = frozenset({"extension", "first", "where"})
+"""Functions that find nothing where there is nothing; `exists()` and its like have an answer then."""
+
+
 class _Reader:
     def __init__(self, root: str, filters: bool) -> None:
         self.root, self.filters = root, filters
@@ -92,7 +96,10 @@ class _Reader:
                 return before and self.settled(before).then(at)
             case Call(source, name, arguments) if source is not None:
                 before = self.line(source)
-                return before and self.call(self.settled(before), name, arguments)
+                if before is not None:
+                    return self.call(self.settled(before), name, arguments)
+                if name in _NOTHING_OF_NOTHING:
+                    return None
         raise _Unplanned
 
     def first(self, name: str) -> Line | None:
