@@ -77,6 +77,8 @@ def test_wrong_words_get_a_suggestion(words: list[str], says: str) -> None:
         (["load", "nowhere.json"], {}, "does not exist"),
         (["load", ".", "--custodian", "../x"], {}, "not a FHIR id"),
         (["user", "list"], {"XINGLIN_DATABASE_URL": NO_SERVER}, "cannot be reached"),
+        (["audit", "verify", "nowhere.zip"], {}, "nowhere.zip cannot be read"),
+        (["audit", "verify", "."], {}, "cannot be read"),
     ],
 )
 def test_what_can_be_mended_is_one_sentence(words: list[str], environment: dict[str, str], says: str) -> None:
@@ -89,6 +91,16 @@ def test_a_busy_port_is_refused_before_anything_starts(busy_port: int, tmp_path:
         result = xinglin(verb, "--port", str(busy_port))
         assert result.exit_code == 1 and f"--port {busy_port + 1}" in result.output
     assert not (tmp_path / "home").exists()
+
+
+def test_a_path_that_cannot_be_is_no_fault_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    def written(**_: object) -> Settings:
+        Path("/proc/nowhere/file").write_text("x")
+        raise AssertionError
+
+    monkeypatch.setattr("xinglin.cli.console.settings_with", written)
+    result = xinglin("migrate")
+    assert result.exit_code == 1 and "/proc/nowhere/file: No such file or directory." in result.output
 
 
 def test_a_fault_of_ours_is_named_without_source_lines(monkeypatch: pytest.MonkeyPatch) -> None:

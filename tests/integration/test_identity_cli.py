@@ -52,6 +52,16 @@ async def test_an_account_from_first_to_last(database: Database) -> None:
         assert refusal.value.issues[0].remedy
 
 
+async def test_what_is_named_and_not_there_is_told(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An account may be made before its institution is loaded; a slip of the pen is seen."""
+    told: list[str] = []
+    monkeypatch.setattr("xinglin.cli.console.warn", told.append)
+    await run("user", "add", "wang", "--role", "clerk", "--institution", "hospitl")
+    await run("user", "add", "lan", "--role", "patient", "--patient", "p9")
+    await run("token", "--role", "system", "--institution", "hospitl")
+    assert [one.split()[3] for one in told] == ["Organization/hospitl", "Patient/p9", "Organization/hospitl"]
+
+
 async def test_a_token_from_first_to_last(database: Database) -> None:
     issued = (await run("token", "--role", "system", "--hours", "8")).strip()
     doorkeeper = Doorkeeper(database)

@@ -13,7 +13,7 @@ from xinglin.access.audit import Access
 from xinglin.access.oauth import clients
 from xinglin.access.oauth.clients import ACTIVE, DISABLED, Client, Registration
 from xinglin.access.principal import NODE
-from xinglin.cli.opened import AsJson, on_database
+from xinglin.cli.opened import AsJson, on_database, unknown
 from xinglin.kernel.database import Database
 from xinglin.kernel.errors import Invalid
 
@@ -70,6 +70,7 @@ def _text(path: Path) -> str:
 async def _added(database: Database, wanted: Registration) -> tuple[Client, str | None]:
     found = await clients.register(database, wanted, by="operator")
     await _note(database, "app-registered", found[0].id)
+    await unknown(database, Organization=wanted.institution)
     return found
 
 

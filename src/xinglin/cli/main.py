@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 
 from xinglin.cli import backup, console, demo, doctor, fhirpath, load, migrate, serve, token, user
 from xinglin.kernel.database import absence
-from xinglin.kernel.errors import Problem
+from xinglin.kernel.errors import Invalid, Problem
 
 LATER = {
     "person": "What is held of a person: a copy for them, erasure where the law allows.",
@@ -68,6 +68,8 @@ class Verbs(TyperGroup):
                 raise
             if away := absence(error):
                 console.refuse(away)
+            if isinstance(error, OSError) and error.filename and error.strerror:  # a file that somebody named
+                console.refuse(Invalid(f"{error.filename}: {error.strerror}.", remedy="Check the path and its rights."))
             console.unexpected(error)
 
 

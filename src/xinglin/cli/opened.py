@@ -54,6 +54,15 @@ def on_house(work: Callable[[House], Awaitable[T]]) -> T:
         return asyncio.run(run(replace(settings, database_url=url)))
 
 
+async def unknown(database: Database, **named: str | None) -> None:
+    """Say which of the resources that somebody named are not there: a slip, or still to be loaded."""
+    from xinglin.access.identity.accounts import missing
+    from xinglin.cli import console
+
+    for reference in await missing(database, named):
+        console.warn(f"There is no {reference} here yet. Check the id, or load it.")
+
+
 async def _require_tables(database: Database) -> None:
     async with database.connection() as connection:
         if await pending_migrations(connection, MIGRATIONS):

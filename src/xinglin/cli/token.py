@@ -9,8 +9,9 @@ import typer
 
 from xinglin.access.identity import tokens
 from xinglin.access.principal import Role
-from xinglin.cli.opened import AsJson, on_database
+from xinglin.cli.opened import AsJson, on_database, unknown
 from xinglin.kernel import clock
+from xinglin.kernel.database import Database
 from xinglin.kernel.errors import Invalid
 
 app = typer.Typer(help="Issue, list and revoke bearer tokens for programs.")
@@ -36,8 +37,9 @@ def issue(
         return
     if role is None:
         raise Invalid("A token needs a role.", remedy="Example: xinglin token --role system --hours 8")
-    token, entry = on_database(
-        lambda database: tokens.issue(
+
+    async def work(database: Database) -> tuple[str, tokens.AccessToken]:
+        found = await tokens.issue(
             database,
             role,
             hours,
@@ -47,7 +49,10 @@ def issue(
             patient=patient,
             scopes=scopes.split() or None,
         )
-    )
+        await unknown(database, Organization=institution, Practitioner=practitioner, Patient=patient)
+        return found
+
+    token, entry = on_database(work)
     typer.echo(msgspec.json.encode({"token": token, "id": entry.id, "expires": entry.expires}) if json else token)
 
 

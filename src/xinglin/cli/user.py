@@ -11,7 +11,7 @@ import typer
 
 from xinglin.access.identity import accounts, leaving, proof
 from xinglin.access.principal import NODE, Role
-from xinglin.cli.opened import AsJson, on_database, on_house
+from xinglin.cli.opened import AsJson, on_database, on_house, unknown
 from xinglin.kernel.database import Database
 from xinglin.kernel.errors import Unprocessable
 
@@ -55,6 +55,7 @@ def add(
         )
         if proven:
             await _prove(database, login, None)
+        await unknown(database, Organization=institution, Practitioner=practitioner, Patient=patient)
 
     on_database(work)
     typer.echo(f"Created {accounts.fold_login(login)} ({role.value})." + _shown(password, made))

@@ -137,9 +137,11 @@ def read(file: Path | io.BytesIO) -> Evidence:
                 tuple(notes.key_of_text(key) for key in about.get("witnesses", ())),
                 erasures,
             )
-    except (OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
+    except OSError as error:
+        raise Invalid(f"{file} cannot be read: {error.strerror}.", remedy="Name an export.") from error
+    except (zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
         raise Invalid(
-            f"This is not an export of the access log ({type(error).__name__}: {error}).",
+            f"This is not an export of the access log ({error}).",
             remedy="Make one with `xinglin audit export FILE`.",
         ) from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -165,6 +166,13 @@ async def set_role(database: Database, login: str, role: Role, *, institution: s
     _check_belonging(role, institution, account.patient)
     async with database.transaction() as connection:
         await _change(connection, account.login, "role = $2, institution = $3", role.value, institution)
+
+
+async def missing(database: Database, named: Mapping[str, str | None]) -> list[str]:
+    """Of the resources that an account or token names, by type, those that are not there."""
+    sql = "SELECT EXISTS (SELECT 1 FROM resource WHERE key = $1 AND NOT deleted)"
+    given = [(type, id) for type, id in named.items() if id]
+    return [f"{type}/{id}" for type, id in given if not await database.pool.fetchval(sql, key_of(type, id))]
 
 
 async def _change(connection: Connection, login: str, what: str, *values: object) -> None:
