@@ -10,9 +10,11 @@ from zoneinfo import ZoneInfo
 
 from xinglin.access.audit import AuditWriter
 from xinglin.access.categories import use_sensitive
+from xinglin.access.creating import Creation, create_together
 from xinglin.access.parameters import refresh
 from xinglin.access.policy import visibility
 from xinglin.access.principal import Principal
+from xinglin.access.writing import Outcome
 from xinglin.core.search.parameters import REGISTRY
 from xinglin.core.search.prepared import Driven
 from xinglin.core.search.sharing import Wish, first_pages
@@ -23,7 +25,7 @@ from xinglin.core.store.visibility import UNRESTRICTED, Visibility
 from xinglin.kernel import clock
 from xinglin.kernel.config import Settings
 from xinglin.kernel.database import Database
-from xinglin.kernel.errors import Conflict
+from xinglin.kernel.errors import Conflict, Problem
 from xinglin.kernel.together import Together
 
 Asker = tuple[Principal, bool]
@@ -40,8 +42,8 @@ def rules(asker: Asker, verb: str) -> Visibility:
 class House:
     """Database, audit writer and the node's signing key. Hand it to `Records` with a principal.
 
-    What one asker waits for at the same time shares a statement. reads: newest versions by (type, id). pages: first
-    pages, as many rows as said, of searches that ask alike.
+    What one asker waits for at the same time shares a statement, or a transaction. reads: newest versions by (type,
+    id). pages: first pages, as many rows as said, of searches that ask alike. creations: small ones.
     """
 
     settings: Settings
@@ -51,9 +53,12 @@ class House:
     reads: Together[Asker, tuple[str, str], Stored | None] = field(init=False)
     pages: Together[tuple[Asker, Driven, int], Wish, list[Any]] = field(init=False)
 
+    creations: Together[Asker, Creation, list[Outcome] | Problem | None] = field(init=False)
+
     def __post_init__(self) -> None:
         self.reads = Together(self._newest)
         self.pages = Together(self._first_pages)
+        self.creations = Together(self._created)
 
     async def _newest(self, asker: Asker, references: Sequence[tuple[str, str]]) -> list[Stored | None]:
         async with self.database.connection() as connection:
@@ -63,6 +68,9 @@ class House:
         _, driven, limit = alike
         async with self.database.connection() as connection:
             return await first_pages(connection, driven, limit, wishes)
+
+    async def _created(self, asker: Asker, wishes: Sequence[Creation]) -> list[list[Outcome] | Problem | None]:
+        return await create_together(self.database, asker[0], rules(asker, "r"), wishes)
 
     @classmethod
     async def open(cls, settings: Settings, database_url: str | None = None, *, pool_size: int = 12) -> House:
@@ -86,6 +94,7 @@ class House:
     async def close(self) -> None:
         await self.reads.close()
         await self.pages.close()
+        await self.creations.close()
         await self.audit.close()
         await self.database.close()
 

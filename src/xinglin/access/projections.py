@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from xinglin.access.consent import store_consent
+from xinglin.access.creating import FOLLOWED
 from xinglin.access.identity import acting
 from xinglin.access.parameters import parameter_changed
 from xinglin.access.persons.index import index_patients
@@ -17,6 +18,7 @@ AT_ONCE = 50  # people whose spellings are worked out before other requests get 
 
 async def project(connection: Connection, changes: Sequence[Change]) -> None:
     """Bring the projections up to the changes, in the transaction that makes them."""
+    changes = [change for change in changes if change.type in FOLLOWED]
     patients = [(change.key, change.custodian, change.resource) for change in changes if change.type == "Patient"]
     for start in range(0, len(patients), AT_ONCE):
         await index_patients(connection, patients[start : start + AT_ONCE])

@@ -23,6 +23,7 @@ from xinglin.access import audit
 from xinglin.access.audit import ANYTHING, Access, AccessEntry, Wanted
 from xinglin.access.audit import search as log
 from xinglin.access.audit.lines import shown
+from xinglin.access.creating import Creation, shareable
 from xinglin.access.house import House, rules
 from xinglin.access.parameters import stay_fresh
 from xinglin.access.persons import models
@@ -257,7 +258,19 @@ class Records:
                 )
             if custodian and self.principal.role is not Role.SYSTEM:
                 raise Forbidden("Only a program of the operator says for whom it writes.")
+            if custodian is None and shareable(self.principal, writes):
+                made = await self._create(writes)
+                if made is not None:
+                    return made
             return await self._write(writes, custodian)
+
+    async def _create(self, writes: Sequence[Write]) -> list[Outcome] | None:
+        """A few creations, in one transaction with those that are asked for at the same time; None: try it alone."""
+        asker = (self.principal, self._everything)
+        made = await self.house.creations.ask(asker, Creation(writes, self._write_access))
+        if isinstance(made, Problem):
+            raise made
+        return made
 
     async def _write(self, writes: Sequence[Write], custodian: str | None) -> list[Outcome]:
         """Try again where another transaction made the same resource between our look and our insert."""
@@ -284,7 +297,11 @@ class Records:
             custodian,
             clock.micros(clock.now()),
         )
-        outcomes, changes = await writing.run(writes)
+        try:
+            outcomes, changes = await writing.run(writes)
+        except (asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError):
+            writing.undo()
+            raise
         await project(connection, changes)
         await audit.record(connection, [self._write_access(writes, changes, outcomes)])
         return outcomes

@@ -78,6 +78,28 @@ class Planned:
 
 
 @dataclass(slots=True)
+class Judged:
+    """Writes that may be made: by the id() of each plan what became of it, or the change that is to be stored."""
+
+    planned: list[Planned]
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    changes: dict[int, Change] = field(default_factory=dict)
+
+    def settled(self, stored: Sequence[Stored]) -> list[Outcome]:
+        """The outcomes in the order of the writes, once the changes are stored."""
+        for (place, change), new in zip(self.changes.items(), stored, strict=True):
+            self.outcomes[place] = _outcome(change, new)
+        for plan in self.planned:
+            if plan.twin is not None:
+                self.outcomes[id(plan)] = Outcome(200, self.outcomes[id(plan.twin)].stored)
+        return [self.outcomes.get(id(plan)) or _settled(plan) for plan in self.planned]
+
+
+Rewritten = tuple[dict[str, Any], str, str]
+"""An element of a resource, by its node and name, and what stood there as it came."""
+
+
+@dataclass(slots=True)
 class Writing:
     """One call of the gate's `write`, inside an open transaction."""
 
@@ -90,10 +112,20 @@ class Writing:
     now: int
     topics: Topics = NO_TOPICS
     creating: dict[str, Planned] = field(default_factory=dict)  # condition -> what is created under it
+    rewritten: list[Rewritten] = field(default_factory=list)
 
     async def run(self, writes: Sequence[Write]) -> tuple[list[Outcome], list[Change]]:
         """The outcomes, in order, and the changes that were made."""
         self.topics = await hold_topics(self.connection)
+        judged = await self.judged(writes)
+        changes = list(judged.changes.values())
+        await self._check_scopes([change for change in changes if not _creates(change)])
+        stored = await store.commit(self.connection, changes, self.now) if changes else []
+        await self._check_scopes([change for change in changes if change.resource is not None])
+        return judged.settled(stored), changes
+
+    async def judged(self, writes: Sequence[Write]) -> Judged:
+        """What is to be stored, all that can refuse it asked. Nothing is written yet."""
         for write in writes:
             check_write(self.principal, write.type, VERBS[write.method])
         planned: list[Planned] = []
@@ -108,25 +140,23 @@ class Writing:
         there = {plan.key for plan in acting if not plan.fresh}
         current = await store.lock(self.connection, there) if there else {}
         created = {plan.key for plan in acting if plan.write.type == "Patient"}
-        outcomes, changes = {}, {}
+        found = Judged(planned)
         async for plan in in_slices(acting):
             try:
                 judged = await self._judge(plan, current.get(plan.key), created)
             except Problem as problem:
                 raise _of_entry(problem, [one is plan for one in planned].index(True), writes) from problem
             if isinstance(judged, Outcome):
-                outcomes[id(plan)] = judged
+                found.outcomes[id(plan)] = judged
             else:
-                changes[id(plan)] = judged
-        await self._check_scopes([change for change in changes.values() if not _creates(change)])
-        stored = await store.commit(self.connection, list(changes.values()), self.now) if changes else []
-        await self._check_scopes([change for change in changes.values() if change.resource is not None])
-        for (place, change), new in zip(changes.items(), stored, strict=True):
-            outcomes[place] = _outcome(change, new)
-        for plan in planned:
-            if plan.twin is not None:
-                outcomes[id(plan)] = Outcome(200, outcomes[id(plan.twin)].stored)
-        return [outcomes.get(id(plan)) or _settled(plan) for plan in planned], list(changes.values())
+                found.changes[id(plan)] = judged
+        return found
+
+    def undo(self) -> None:
+        """Give the resources back as they came, for another attempt, in which ids may be others."""
+        for node, name, text in reversed(self.rewritten):
+            node[name] = text
+        self.rewritten.clear()
 
     # plan -------------------------------------------------------------------------------------------------------
 
@@ -171,9 +201,12 @@ class Writing:
         async for number, plan in in_slices(enumerate(planned)):
             if plan.write.resource is not None and plan.write.type not in CARRIERS and not plan.settled:
                 near = below.get(_base(plan.write.full_url or "")) if below else None
-                for holder in _collect(plan.write.resource, {**near, **targets} if near else targets):
+                known = {**near, **targets} if near else targets
+                for holder in _collect(plan.write.resource, known, self.rewritten):
                     place = _place(plan.write.resource, holder, f"Bundle.entry[{number}].{plan.write.type}")
-                    holder["reference"] = await self._target(holder["reference"], place or "")
+                    target = await self._target(holder["reference"], place or "")
+                    self.rewritten.append((holder, "reference", holder["reference"]))
+                    holder["reference"] = target
 
     async def _target(self, reference: str, place: str) -> str:
         if reference.startswith("urn:"):
@@ -414,7 +447,7 @@ def _refuse_repeated(planned: Sequence[Planned]) -> None:
         seen[plan.key] = number
 
 
-def _collect(resource: dict[str, Any], targets: dict[str, str]) -> list[dict[str, Any]]:
+def _collect(resource: dict[str, Any], targets: dict[str, str], rewritten: list[Rewritten]) -> list[dict[str, Any]]:
     """Rewrite what points to an entry of the same call; gather what holds a reference that still needs an answer."""
     unresolved: list[dict[str, Any]] = []
     waiting: list[Any] = [resource]
@@ -431,12 +464,15 @@ def _collect(resource: dict[str, Any], targets: dict[str, str]) -> list[dict[str
                 continue
             elif name == "reference":
                 if value in targets:
+                    rewritten.append((node, name, value))
                     node[name] = targets[value]
                 elif value.startswith("urn:") or "?" in value:
                     unresolved.append(node)
             elif name in URI_ELEMENTS and value in targets:
+                rewritten.append((node, name, value))
                 node[name] = targets[value]
             elif name == "div" and targets:
+                rewritten.append((node, name, value))
                 node[name] = _LINK.sub(lambda link: link[1] + targets.get(link[2], link[2]), value)
     return unresolved
 
