@@ -45,7 +45,7 @@ def partition(graph: Graph) -> set[frozenset[int]]:
 
 @settings(max_examples=1000, deadline=None)
 @given(ACTS)
-def test_taking_back_restores_exactly(acts: list[tuple[Any, ...]]) -> None:
+def test_92_taking_back_restores_exactly(acts: list[tuple[Any, ...]]) -> None:
     graph, before, steps = Graph(), [], []
     for act in acts:
         before.append((set(graph.edges), set(graph.bars), partition(graph)))

@@ -71,19 +71,19 @@ def nested(depth: int, opening: str = "[", closing: str = "]") -> str:
 
 QUANTITY = '{"resourceType":"Observation","status":"final","code":{"text":"x"},"valueQuantity":{"value":%s}}'
 BAD_JSON = {
-    "deep arrays": '{"resourceType":"Patient","name":' + nested(1000) + "}",
-    "very deep arrays": '{"resourceType":"Patient","name":' + nested(200_000) + "}",
-    "deep objects": '{"resourceType":"Patient","extension":'
+    "70_deep arrays": '{"resourceType":"Patient","name":' + nested(1000) + "}",
+    "70_very deep arrays": '{"resourceType":"Patient","name":' + nested(200_000) + "}",
+    "70_deep objects": '{"resourceType":"Patient","extension":'
     + nested(1000, '[{"extension":', "}]").replace(":}", ":[]}")
     + "}",
     "unclosed": "[" * 100_000,
-    "duplicate key": '{"resourceType":"Patient","active":true,"active":false}',
-    "duplicate type": '{"resourceType":"Patient","resourceType":"Person"}',
-    "escaped duplicate": '{"resourceType":"Patient","active":true,"\\u0061ctive":false}',
-    "huge number": QUANTITY % ("9" * 100_000),
-    "huge exponent": QUANTITY % "1e999999999",
+    "71_duplicate key": '{"resourceType":"Patient","active":true,"active":false}',
+    "71_duplicate type": '{"resourceType":"Patient","resourceType":"Person"}',
+    "71_escaped duplicate": '{"resourceType":"Patient","active":true,"\\u0061ctive":false}',
+    "74_huge number": QUANTITY % ("9" * 100_000),
+    "74_huge exponent": QUANTITY % "1e999999999",
     "not a number": QUANTITY % "NaN",
-    "huge integer": '{"resourceType":"Patient","multipleBirthInteger":' + "9" * 5000 + "}",
+    "74_huge integer": '{"resourceType":"Patient","multipleBirthInteger":' + "9" * 5000 + "}",
     "nul character": '{"resourceType":"Patient","name":[{"family":"a\\u0000b"}]}',
     "lone surrogate": '{"resourceType":"Patient","name":[{"family":"\\ud800"}]}',
     "array for the resource": "[]",
@@ -98,7 +98,7 @@ BAD_JSON = {
     "empty": "",
     "blank": "  \n ",
     "byte order mark": "\ufeff" + '{"resourceType":"Patient"}',
-    "contained in contained": json.dumps(
+    "72_contained in contained": json.dumps(
         {
             "resourceType": "Patient",
             "contained": [
@@ -106,7 +106,7 @@ BAD_JSON = {
             ],
         }
     ),
-    "the same contained twice": json.dumps(
+    "72_the same contained twice": json.dumps(
         {"resourceType": "Patient", "contained": [{"resourceType": "Patient", "id": "a"}] * 2}
     ),
     "null element": '{"resourceType":"Patient","active":null}',

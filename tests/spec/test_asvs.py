@@ -1,4 +1,5 @@
-"""docs/reference/asvs.md names requirements once each, and only tests, files and settings that exist."""
+"""docs/reference/asvs.md names requirements once each, and only tests, files and settings that exist; and each of the
+92 attack cases is borne by a test that docs/explanation/security.md names."""
 
 from __future__ import annotations
 
@@ -43,3 +44,31 @@ def test_every_test_and_file_that_is_named_exists() -> None:
             if not file.exists() or (function and f"def {function}(" not in file.read_text(encoding="utf-8")):
                 missing.add(place)
     assert missing == set()
+
+
+CASES = REPOSITORY / "docs/explanation/security.md"
+CASE = re.compile(r"^\| (\d[\d, -]*) \| .*? \| (.*?) \|$", re.MULTILINE)
+BORNE = re.compile(r"def test_(?:case_)?((?:\d+_)+)|\"(\d\d)_[^\"]*\"")
+
+
+def numbers(text: str) -> set[int]:
+    """Of "1, 2" and "15-18"."""
+    spans = [part.split("-") for part in text.replace(" ", "").split(",")]
+    return {number for span in spans for number in range(int(span[0]), int(span[-1]) + 1)}
+
+
+def borne(path: Path) -> set[int]:
+    """The cases whose numbers a file's tests bear: in a function's name, or in the name of an example."""
+    found = BORNE.findall(path.read_text(encoding="utf-8"))
+    return {int(number) for pair in found for part in pair if part for number in part.strip("_").split("_")}
+
+
+def test_every_attack_case_is_borne_by_a_test_that_is_named() -> None:
+    rows = CASE.findall(CASES.read_text(encoding="utf-8"))
+    assert set().union(*(numbers(row[0]) for row in rows)) == set(range(1, 93))
+    for said, places in rows:
+        named = [place if "/" in place else f"security/{place}" for place in re.findall(r"`([a-z_/0-9]+\.py)`", places)]
+        files = [REPOSITORY / "tests" / place for place in named]
+        assert [str(file) for file in files if not file.exists()] == []
+        missing = numbers(said) - set().union(*map(borne, files))
+        assert missing == set(), f"{missing}: {places}"
