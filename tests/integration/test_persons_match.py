@@ -72,6 +72,20 @@ async def test_those_who_may_be_meant_are_graded(fhir: Client) -> None:
     assert "certain" not in told((await fhir("POST", "Patient/$match", asked(named))).json()).values()
 
 
+async def test_a_barracks_says_nothing_where_a_name_does(house: House) -> None:
+    """A key that many share brings some of them by chance: only where nothing else brings anybody."""
+    home = [{"line": ["青囊镇3村5号"]}]
+    soldiers = [person(f"s{n}", f"李{chr(0x4E10 + 7 * n)}", f"19{40 + n}-01-02", address=home) for n in range(55)]
+    await Records(house, NODE).write([Write("PUT", "Patient", one["id"], one) for one in soldiers])
+    await Records(house, NODE).write([Write("PUT", "Patient", "w", person("w", "王小明"))])
+    match = Records(house, NODE).match
+    assert [one.stored.id for one in await match(person("x", "王小明", address=home), 50)] == ["w"]
+    assert [one.stored.id for one in await match(person("x", "王小明", "1980"), 50)] == ["w"], "only the year is known"
+    alone = await match({"resourceType": "Patient", "address": home, "birthDate": "1950-01-02"}, 50)
+    assert {one.grade for one in alone} == {"possible"}, "nothing else brings anybody"
+    assert "s9" in {one.stored.id for one in await match({**soldiers[9], "id": "x", "birthDate": ""}, 50)}
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
@@ -81,6 +95,21 @@ async def test_those_who_may_be_meant_are_graded(fhir: Client) -> None:
         (asked(person("x", "a"), count=0), 400),
         (asked(person("x", "a" * 3000, identifier=numbered("9" * 3000)), onlyCertainMatches=True), 200),
         (asked({"resourceType": "Patient", "name": [{"text": "\u200b"}], "birthDate": "1980"}), 200),
+        (asked({"resourceType": "Patient", "name": [{"text": "\u202e😀 e\u0301\u0301\u0301 ١٢٣ \ufdfa"}]}), 200),
+        (asked({"resourceType": "Patient", "name": [{"text": "王" * 10_000}], "birthDate": "1980-05-03"}), 200),
+        (asked({"resourceType": "Patient", "name": "王小明"}), 422),
+        (asked({"resourceType": "Patient", "name": [{"given": "王"}]}), 422),
+        (asked({"resourceType": "Patient", "birthDate": "yesterday"}), 422),
+        (asked({"resourceType": "Patient", "birthDate": 1980}), 422),
+        (asked(person("x", "a"), count=-1), 400),
+        (asked(person("x", "a"), count=10**12), 422),
+        ({"resourceType": "Parameters", "parameter": [{"name": "resource"}]}, 400),
+        ({"resourceType": "Parameters", "parameter": [{"name": "resource", "resource": person("x", "a")}] * 2}, 400),
+        ({"resourceType": "Parameters", "parameter": {"name": "resource"}}, 422),
+        ({"resourceType": "Parameters", "parameter": [7, None, []]}, 422),
+        ({**asked(person("x", "a")), "parameter": [*asked(person("x", "a"))["parameter"], {"name": "nix"}]}, 400),
+        (asked(person("x", "a"), count=True), 400),
+        (person("x", "a"), 422),
     ],
 )
 async def test_what_cannot_be_matched_is_refused_in_words(still: Client, body: dict[str, Any], status: int) -> None:

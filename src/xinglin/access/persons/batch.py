@@ -80,7 +80,7 @@ def decided(connection: Any) -> Iterator[Weighed]:
         for a, b, weight, *numbers in rows:
             key = (tuple(numbers), band_of(weight))
             if key not in known:
-                names = {one.field: one.levels[n].name for one, n in zip(COMPARISONS, numbers, strict=True)}
+                names = tuple(one.levels[n].name for one, n in zip(COMPARISONS, numbers, strict=True))
                 known[key] = ruled(names, key[1])
             yield Weighed(a, b, weight, *known[key])
 

@@ -49,7 +49,10 @@ class Comparison:
     rare_at: tuple[str, ...] = ()
 
     def level(self, a: Traits, b: Traits) -> int:
-        return next(number for number, level in enumerate(self.levels) if level.holds(a, b))
+        number = 0
+        while not self.levels[number].holds(a, b):
+            number += 1
+        return number
 
     def level_sql(self) -> str:
         """An expression for the level's number."""

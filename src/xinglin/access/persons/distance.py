@@ -31,7 +31,10 @@ def _of_bytes(a: bytes, b: bytes, most: int) -> int:
     end = 0
     while end < min(len(a), len(b)) - start and a[len(a) - 1 - end] == b[len(b) - 1 - end]:
         end += 1
-    return _distance(a[start : len(a) - end], b[start : len(b) - end], most)
+    a, b = a[start : len(a) - end], b[start : len(b) - end]
+    if most == 1 and len(a) == len(b) > 1:  # one slip is what is left of both: a letter, or two that changed places
+        return 1 if len(a) == 2 and a == b[::-1] else 2
+    return _distance(a, b, most)
 
 
 def _distance(a: bytes, b: bytes, most: int) -> int:

@@ -106,5 +106,7 @@ def national_numbers(patient: dict[str, Any]) -> frozenset[Strong]:
 
 
 def _is_of(kind: dict[str, Any], entry: dict[str, Any]) -> bool:
+    if "type" not in entry:
+        return entry.get("system", "") in kind["systems"]
     codes = {coding.get("code") for coding in entry.get("type", {}).get("coding", ())}
     return entry.get("system", "") in kind["systems"] or bool(codes & set(kind["types"]))

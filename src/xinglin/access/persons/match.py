@@ -109,9 +109,13 @@ def key_bits(weights: Weights) -> dict[str, float]:
 
 
 def _statement(wanted: Traits, weights: Weights, visible: Visibility, arguments: Arguments) -> str | None:
-    """From keys and, where little is known, the whole name, to the records themselves."""
+    """From keys and, where little is known, the whole name, to the records themselves.
+
+    A key that brings as many as it may (an address of a barracks) says little, and which of them it brings is chance:
+    it counts only where no other key brings anybody.
+    """
     marks, bits = blocks_of(wanted), key_bits(weights)
-    names = sorted(wanted.spelt) if not wanted.birth and not wanted.phones else []
+    names = sorted(wanted.spelt) if len(wanted.birth) < 8 and not wanted.phones else []
     if not marks and not names:
         return None
     blocks = arguments.bind(list(marks))
@@ -119,19 +123,24 @@ def _statement(wanted: Traits, weights: Weights, visible: Visibility, arguments:
     spelt, kind = arguments.bind(names), arguments.bind(int(Kind.SPELLING))
     seen = f"r.type = $1 AND NOT r.deleted AND {visible.predicate('r', arguments.bind)}"
     return f"""
+WITH sharing AS (
+SELECT hit.patient, k.bits, count(*) OVER (PARTITION BY k.block) AS many
+  FROM unnest({blocks}::bigint[], {weighs}::float8[]) AS k(block, bits)
+ CROSS JOIN LATERAL (
+       SELECT b.patient FROM person_block b JOIN resource r ON r.key = b.patient
+        WHERE b.block = k.block AND {seen} ORDER BY b.patient LIMIT $2) hit
+), named AS (
+SELECT hit.patient
+  FROM unnest({spelt}::text[]) AS n(term)
+ CROSS JOIN LATERAL (
+       SELECT t.patient FROM person_term t JOIN resource r ON r.key = t.patient
+        WHERE t.kind = {kind} AND t.term = n.term AND {seen} ORDER BY t.patient LIMIT $2) hit
+)
 SELECT r.id, r.version, r.updated, r.body, r.person, r.custodian, link.person AS whose
   FROM (SELECT patient, max(bits) AS bits
-          FROM (SELECT hit.patient, k.bits
-                  FROM unnest({blocks}::bigint[], {weighs}::float8[]) AS k(block, bits)
-                 CROSS JOIN LATERAL (
-                       SELECT b.patient FROM person_block b JOIN resource r ON r.key = b.patient
-                        WHERE b.block = k.block AND {seen} ORDER BY b.patient LIMIT $2) hit
-                UNION ALL
-                SELECT hit.patient, 0
-                  FROM unnest({spelt}::text[]) AS n(term)
-                 CROSS JOIN LATERAL (
-                       SELECT t.patient FROM person_term t JOIN resource r ON r.key = t.patient
-                        WHERE t.kind = {kind} AND t.term = n.term AND {seen} ORDER BY t.patient LIMIT $2) hit) hits
+          FROM (SELECT patient, bits FROM sharing
+                 WHERE many < $2 OR NOT EXISTS (SELECT 1 FROM sharing WHERE many < $2)
+                UNION ALL SELECT patient, 0 FROM named) hits
          GROUP BY patient ORDER BY bits DESC, patient LIMIT $3) top
   JOIN resource r ON r.key = top.patient
   LEFT JOIN person_link link ON link.patient = top.patient

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any, Final, Protocol
 
 import orjson
 
-from xinglin.access.persons.comparisons import Level, Verdict, compare
+from xinglin.access.persons.comparisons import FIELDS, Level, Verdict, compare
 from xinglin.access.persons.traits import Traits
 from xinglin.access.persons.weights import Part, Weights, shipped
 
@@ -106,8 +106,10 @@ def band_of(weight: float) -> Band:
     return Band.REVIEW if weight >= threshold("review") else Band.APART
 
 
-def ruled(levels: Mapping[str, str], band: Band) -> tuple[Band, str]:
-    """The band after the rules, and which decided."""
+@lru_cache(maxsize=65536)
+def ruled(names: tuple[str, ...], band: Band) -> tuple[Band, str]:
+    """The band after the rules, and which decided; `names`: of each field's level, in the order of FIELDS."""
+    levels = dict(zip(FIELDS, names, strict=True))
     for rule in rules():
         if rule.fits(levels):
             after = rule.decides(band)
@@ -125,7 +127,7 @@ class Probabilistic:
     def __call__(self, a: Traits, b: Traits) -> Decision:
         parts = self.weights.parts(a, b)
         weight = self.weights.weight(parts)
-        band, rule = ruled({part.field: part.level.name for part in parts}, band_of(weight))
+        band, rule = ruled(tuple(part.level.name for part in parts), band_of(weight))
         return Decision(band, rule, {part.field: part.level.verdict for part in parts}, weight, parts)
 
 

@@ -27,11 +27,13 @@ Reading = tuple[tuple[str, ...], tuple[str, ...]]
 _TONE_MARKS: Final = {"\u0304": "1", "\u0301": "2", "\u030c": "3", "\u0300": "4"}
 _TONED_SYLLABLE: Final = re.compile(r"([a-zv]+)([1-5])")
 _MIXED: Final = re.compile(r"[^\W\d_]+")
+_PLAIN: Final = re.compile("[a-z0-9]+")
 _SOFT: Final = re.compile(r"([aei]n)g")
 # Also what is not seen: controls, joiners, marks of direction, selectors of a glyph's form.
 _APART: Final = re.compile(
     r"[\s·•.,，'’\-\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]+"
 )
+_HAN: Final = re.compile("[\u2e80-\u3000\u3003-\u9fff\U00020000-\U0010ffff]")
 _SYLLABLES: Final = re.compile(
     r"(?:(?:[zcs]h|[bpmfdtnlgkhjqxrzcsyw])?(?:iang|iong|uang|ang|eng|ing|ong|ian|iao|uai|uan|ai|an|ao|ei|en|er|ia|ie|in"
     r"|iu|ou|ua|ue|ui|un|uo|ve|a|e|i|o|u|v)){1,3}"
@@ -62,7 +64,7 @@ def suffix_of(patient: dict[str, Any]) -> str:
 
 def is_han(text: str) -> bool:
     """Whether a text holds a Chinese character."""
-    return any(("\u2e80" <= c <= "\u9fff" and c not in "、。，") or c >= "\U00020000" or c == "〇" for c in text)
+    return not text.isascii() and _HAN.search(text) is not None
 
 
 @cache
@@ -82,13 +84,17 @@ def fold_latin(text: str) -> str:
 
     In a Latin word, letters of other alphabets that look Latin are read as what they look like.
     """
-    if not text.isascii():
-        text = _MIXED.sub(_as_latin, text)
+    if text.isascii():
+        return _passport_letters("".join(_PLAIN.findall(text.lower().replace("u:", "v"))))
+    text = _MIXED.sub(_as_latin, text)
     text = unicodedata.normalize("NFD", unicodedata.normalize("NFKC", text).casefold())
     text = text.replace("u\u0308", "v").replace("u:", "v")
     # A tone mark may stand between u and its dots.
     text = re.sub("u([\u0300\u0301\u0304\u030c])\u0308", r"v\1", text)
-    plain = "".join(c for c in text if c.isalnum())
+    return _passport_letters("".join(c for c in text if c.isalnum()))
+
+
+def _passport_letters(plain: str) -> str:
     return plain.replace("lyu", "lv").replace("nyu", "nv")
 
 

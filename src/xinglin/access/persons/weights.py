@@ -64,7 +64,7 @@ class Weights:
     def _part(self, comparison: Comparison, a: Traits, b: Traits) -> Part:
         number = comparison.level(a, b)
         level = comparison.levels[number]
-        if comparison not in WEIGHED:
+        if comparison.field not in self._tables:
             return Part(comparison.field, level, 0.0)
         bits, rare = self._tables[comparison.field][number], 0.0
         if comparison.rarity and level.name in comparison.rare_at:
