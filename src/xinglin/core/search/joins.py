@@ -33,7 +33,9 @@ def _chain_path(parameter: Parameter, path: Path, target: str, inner: Sequence[C
         return _referring(scope, path, matching(scope, target, inner, None), person)
 
     def by_set(scope: Scope, r: str) -> str:
-        return f"({r}.key IN (SELECT key FROM ({source(scope, lambda: f'{r}.person')}) AS {scope.row('c')} OFFSET 0))"
+        # targets that nothing drives are all of a type: they are gathered once, not for each person
+        person = (lambda: f"{r}.person") if driver else None
+        return f"({r}.key IN (SELECT key FROM ({source(scope, person)}) AS {scope.row('c')} OFFSET 0))"
 
     def by_person(scope: Scope, r: str) -> str:
         t, k = scope.resource(), scope.row("k")
