@@ -25,6 +25,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@echo "Installing packages into $(VENV) (once) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@$(BIN)/python -m compileall -q src # also where Python writes no bytecode by itself: a node starts in half the time
 	@touch $@
 
 demo: $(STAMP) ## Start a demo county at http://127.0.0.1:8080 (ARGS="--people 1000 --port 9000")

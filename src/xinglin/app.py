@@ -50,6 +50,8 @@ FHIR: Final = "/fhir"
 WELL_KNOWN: Final = "/fhir/.well-known/"  # about the door, and so beside it
 FORM_BYTES: Final = 1 << 20  # a page's form; records come in by /fhir
 NOBODY: Final = Caller()
+GARBAGE: Final = 20_000
+"""Objects more than before when garbage is looked for: a request makes hundreds, which are gone when it ends."""
 CLIENTS: Final = frozenset(f"/oauth/{name}" for name in ("token", "introspect", "revoke", "userinfo", "register"))
 """Where apps prove who they are, by the same header: the endpoints read it themselves, and no session counts."""
 _SAFE: Final = frozenset({"GET", "HEAD"})
@@ -64,6 +66,7 @@ def application() -> Application:
     built = Application(load())
     gc.collect()
     gc.freeze()  # what a process keeps for life is not looked through again while requests wait
+    gc.set_threshold(GARBAGE, 20, 20)
     return built
 
 

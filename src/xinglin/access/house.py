@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from xinglin.access.audit import AuditWriter
 from xinglin.access.categories import use_sensitive
 from xinglin.access.creating import Creation, create_together
+from xinglin.access.labelling import begin_labels
 from xinglin.access.parameters import refresh
 from xinglin.access.policy import visibility
 from xinglin.access.principal import Principal
@@ -84,6 +85,7 @@ class House:
             key = await _secret(database, "page-token")
             REGISTRY.base = f"{settings.public_base}/fhir"
             async with database.connection() as connection:
+                await begin_labels(connection)
                 await refresh(connection)
         except BaseException:
             await database.close()

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from xinglin.access.categories import classify, labelled_by
-from xinglin.access.house import House
 from xinglin.access.topics import hold_topics
 from xinglin.core.schema.decode import parse
 from xinglin.kernel.database import Connection
 
+if TYPE_CHECKING:
+    from xinglin.access.house import House
+
 SETTING: Final = "labelled-by"
 BATCH: Final = 500
 START: Final = (-(2**63), -1)
+
+
+async def begin_labels(connection: Connection) -> None:
+    """Note in an empty database what all that comes is labelled by: nothing needs to be labelled anew."""
+    await connection.execute(
+        "INSERT INTO node_setting SELECT $1, $2 WHERE NOT EXISTS (SELECT 1 FROM resource) ON CONFLICT DO NOTHING",
+        *(SETTING, labelled_by()),
+    )
 
 
 async def complete_labels(house: House) -> int:

@@ -326,15 +326,11 @@ class Records:
 
     # audit ------------------------------------------------------------------------------------------------------
 
-    @asynccontextmanager
-    async def _audited(self, interaction: str, target: str) -> AsyncIterator[list[Stored]]:
+    def _audited(self, interaction: str, target: str) -> _Audited:
         """Record what the block discloses before it is handed on, and a refusal too."""
-        touched: list[Stored] = []
-        try:
-            yield touched
-        except Problem as problem:
-            await self._refused(interaction, target, problem)
-            raise
+        return _Audited(self, interaction, target)
+
+    async def _disclosed(self, interaction: str, target: str, touched: Sequence[Stored]) -> None:
         showed = shown(touched)
         await self.house.audit.write(Access(self.principal, interaction, target, why=self.why, **showed))
 
@@ -422,6 +418,25 @@ class Records:
             for entry in page.entries
         ]
         return Found(found, [], page.total, page.next, list(asked.warnings), asked.used)
+
+
+class _Audited:
+    """`Records._audited`, without what a generator would cost each read."""
+
+    __slots__ = ("_asked", "_records", "_touched")
+
+    def __init__(self, records: Records, interaction: str, target: str) -> None:
+        self._records, self._asked = records, (interaction, target)
+        self._touched: list[Stored] = []
+
+    async def __aenter__(self) -> list[Stored]:
+        return self._touched
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            await self._records._disclosed(*self._asked, self._touched)
+        elif isinstance(error, Problem):
+            await self._records._refused(*self._asked, error)
 
 
 def _log_entry(entry: AccessEntry, event: dict[str, Any]) -> Stored:
