@@ -279,8 +279,8 @@ async def test_a_composite_whose_code_is_written_last(connection: asyncpg.Connec
 
 async def test_a_chain_to_nearly_all_of_a_type_looks_at_each_once(connection: asyncpg.Connection) -> None:
     observed = {"resourceType": "Observation", "status": "final", "code": {"text": "x"}}
-    many = [{**observed, "id": f"o{n}", "subject": {"reference": f"Patient/p{n}"}} for n in range(800)]
-    await store(connection, *many, {**observed, "id": "group", "hasMember": [{"reference": "Observation/o7"}]})
+    many = [{**observed, "id": f"o{n}", "subject": {"reference": "Patient/p"}} for n in range(800)]
+    await store(connection, *many, {**many[0], "id": "group", "hasMember": [{"reference": "Observation/o7"}]})
     await connection.execute("ANALYZE; SET statement_timeout = 1000")
     for text in ("has-member.status:not=amended", "has-member.focus:missing=true", "has-member._id:not=o8"):
         assert ids(await ask(connection, text, "Observation")) == ["group"], text
