@@ -32,7 +32,16 @@ FHIR = f"{BASE}/fhir"
 TOKEN = f"{BASE}/oauth/token"
 BACK = "https://app.example/back"
 SCOPES = (
-    *("openid", "fhirUser", "profile", "launch", "launch/patient", "offline_access", "online_access"),
+    *(
+        "openid",
+        "fhirUser",
+        "profile",
+        "launch",
+        "launch/patient",
+        "launch/encounter",
+        "offline_access",
+        "online_access",
+    ),
     *("patient/*.cruds", "user/*.cruds"),
 )
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"

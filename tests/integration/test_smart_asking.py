@@ -87,9 +87,12 @@ async def test_a_launch_from_a_visit_brings_the_visit(clinic: Clinic) -> None:
     form = {"_csrf": token, "client": app.client.id, "encounter": "here"}
     sent = await clinic.http.post(f"{BASE}/desk/people/a1/apps", data=form, headers=headers)
     launch = told_in(sent)["launch"]
-    code = await app.code("dr-anne", "launch openid patient/Encounter.rs", launch=launch)
+    wanted = "launch launch/encounter openid patient/Encounter.rs"
+    code = await app.code("dr-anne", wanted, launch=launch)
     told = (await app.exchange(code)).json()
-    assert (told["patient"], told["encounter"]) == ("a1", "here")
+    assert (told["patient"], told["encounter"], told["scope"]) == ("a1", "here", wanted)
+    alone = await app.enter("anna", "launch/patient launch/encounter patient/Encounter.rs")
+    assert "encounter" not in alone and alone["scope"] == "launch/patient patient/Encounter.rs"
 
 
 async def test_what_is_allowed_says_how_long_and_ends_within_a_year(clinic: Clinic) -> None:

@@ -157,6 +157,33 @@ async def test_case_89_a_consent_by_value_set_holds_for_old_versions_too(own_cou
     assert await seen(doctor, "_id=new,other") == set()
 
 
+async def test_case_89_codes_of_consents_that_are_over_make_room(own_county: County) -> None:
+    """However many codes were spoken of before: what is in force counts, and a bit that changes hands opens nothing."""
+    county, doctor = own_county, gate(own_county, DOCTOR)
+    await county.put("B", *(observation(f"t{n}", "b1", f"topic-{n}") for n in range(14)))
+    query = "_id=" + ",".join(f"t{n}" for n in range(14))
+
+    def consent(n: int, status: str = "active") -> dict[str, Any]:
+        named = [{"coding": [{"system": "urn:c", "code": f"topic-{n}"}]}]
+        who = [{"role": concept("IRCP", PARTICIPATION), "reference": ref("Organization/A")}]
+        return {"resourceType": "Consent", "id": f"c{n}", "status": status, "scope": concept("patient-privacy", SCOPE),
+                "category": [concept("x")], "patient": ref("Patient/b1"), "policyRule": concept("OPTIN"),
+                "provision": {"type": "permit", "actor": who, "code": named}}  # fmt: skip
+
+    for n in range(12):
+        await county.put("B", consent(n))
+        assert await seen(doctor, query) == {f"t{n}"}
+        await county.put("B", consent(n, "inactive"))
+        assert await seen(doctor, query) == set()
+    for n in range(10):
+        await county.put("B", consent(n))
+    await county.put("B", consent(12))
+    assert await seen(doctor, query) == {f"t{n}" for n in range(10)}, "more than ten at once open nothing more"
+    await county.put("B", consent(3, "inactive"))
+    await county.put("B", consent(13))
+    assert await seen(doctor, query) == {f"t{n}" for n in range(10) if n != 3} | {"t13"}
+
+
 # withdrawing --------------------------------------------------------------------------------------------------------
 
 

@@ -5,8 +5,11 @@ that is written bears the bits of the topics whose codes stand anywhere in it; w
 already, superseded versions too, is marked in the transaction that stores the Consent. A lock keeps writers from
 writing by an older table meanwhile.
 
-There are as many topics as bits (ten). A ValueSet that is not stored here, or whose codes cannot be listed (filters,
-whole code systems), makes no topic; then the permit that names it opens nothing, and the denial closes all.
+There are as many topics as bits (ten); one that no consent in force rests on makes room for the next. Its bit stays on
+what bore it, which harms nobody: no grant asks for it, and whoever makes one marks the person's resources anew.
+
+A ValueSet that is not stored here, or whose codes cannot be listed (filters, whole code systems), makes no topic; then
+the permit that names it opens nothing, and the denial closes all.
 """
 
 from __future__ import annotations
@@ -78,13 +81,30 @@ async def keep_topics(connection: Connection, consent: Mapping[str, Any], people
     known = {row["name"]: row["bit"] for row in rows}
     for name in names:
         if name not in known:
-            bit = next((bit for bit in TOPIC_BITS if bit not in known.values()), None)
             codes = await _codes(connection, name)
+            bit = await _free_bit(connection, known, names) if codes else None
             if bit and codes:
                 await connection.execute("INSERT INTO consent_topic VALUES ($1, $2, $3)", name, bit, codes)
                 known[name] = bit
     await _changed(connection, people)
     return {name: known[name] for name in names if name in known}
+
+
+async def _free_bit(connection: Connection, known: dict[str, int], wanted: Sequence[str]) -> int | None:
+    """A bit that is nobody's; else that of a topic on which nothing rests any longer, which is forgotten."""
+    free = next((bit for bit in TOPIC_BITS if bit not in known.values()), None)
+    if free is not None:
+        return free
+    row = await connection.fetchrow(
+        "DELETE FROM consent_topic WHERE name = (SELECT t.name FROM consent_topic t WHERE t.name <> ALL($1::text[])"
+        " AND NOT EXISTS (SELECT 1 FROM access_grant g WHERE g.bearing & t.bit <> 0 AND g.ends > $2)"
+        " ORDER BY t.name LIMIT 1) RETURNING name, bit",
+        *(list(wanted), clock.micros(clock.now())),
+    )
+    if row is None:
+        return None
+    del known[row["name"]]
+    return int(row["bit"])
 
 
 async def value_set_changed(connection: Connection, value_set: Mapping[str, Any]) -> None:

@@ -47,10 +47,10 @@ class Allowed:
 
 
 def offered(pending: Pending, principal: Principal) -> list[str]:
-    """Scopes that the person can allow: those asked for, without what their role never has."""
+    """Scopes that the person can allow: those asked for, without what their role never has, or no visit came with."""
     if principal.role is Role.SYSTEM:
         return []
-    return list(pending.asked.scopes)
+    return [text for text in pending.asked.scopes if text != "launch/encounter" or pending.encounter]
 
 
 def needs_patient(chosen: Sequence[str]) -> bool:
