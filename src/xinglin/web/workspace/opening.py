@@ -72,7 +72,7 @@ class Emergency:
     words: str = forms.text(
         N_("What happened"),
         missing=N_("Say in a sentence what happened"),
-        hint=N_("One sentence. The person and the institution's manager read it."),
+        hint=N_("One sentence. The person and the institution's privacy officer read it."),
         max_length=300,
     )
     confirmed: bool = forms.flag(N_("Confirmed"))
