@@ -11,7 +11,7 @@ recorded too.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -55,6 +55,8 @@ from xinglin.kernel.errors import Conflict, Forbidden, Gone, Invalid, Issue, Not
 
 __all__ = ["Found", "History", "House", "Outcome", "Records", "Stored", "Write"]
 
+SOME: Final = 500
+"""Resources that one statement looks up."""
 ATTEMPTS: Final = 4
 """Times a write is tried when another transaction creates the same resource at the same moment."""
 LOG_ID: Final = re.compile(r"a(\d{1,18})")
@@ -89,6 +91,7 @@ class Records:
         self.principal = principal
         self.why = why
         self._everything = visible_to_node
+        self._parts: list[Stored] | None = None  # of one access (`as_one`): what its looks have disclosed so far
 
     @property
     def visible(self) -> Visibility:
@@ -206,6 +209,27 @@ class Records:
             found = (certain_of(found) if certain else found)[:count]
             touched += [one.stored for one in found]
         return found
+
+    async def several(self, references: Iterable[str]) -> list[Stored]:
+        """What may be seen of these (Type/id), in their order; what is missing, hidden or deleted is left out."""
+        pairs = [(type, id) for type, _, id in (one.partition("/") for one in references) if type in TYPE_NUMBERS]
+        if not pairs:
+            return []
+        async with self._audited("search", "*?_id") as touched:
+            async with self.house.database.connection() as connection:
+                for start in range(0, len(pairs), SOME):
+                    found = await store.newest_of(connection, pairs[start : start + SOME], self._may("s"))
+                    touched += [stored for stored in found if stored is not None and not stored.deleted]
+            return [*touched]
+
+    @asynccontextmanager
+    async def as_one(self, interaction: str, target: str) -> AsyncIterator[Records]:
+        """Several looks that are one access: a line of the log for all that they disclose together, before it is
+        handed on. `target`: what the line names."""
+        async with self._audited(interaction, target) as touched:
+            part = Records(self.house, self.principal, why=self.why, visible_to_node=self._everything)
+            part._parts = touched
+            yield part
 
     async def visible_of(self, type: str, ids: Sequence[str]) -> list[Stored]:
         """Those of some resources that may be seen."""
@@ -331,10 +355,15 @@ class Records:
         return _Audited(self, interaction, target)
 
     async def _disclosed(self, interaction: str, target: str, touched: Sequence[Stored]) -> None:
+        if self._parts is not None:
+            self._parts += touched
+            return
         showed = shown(touched)
         await self.house.audit.write(Access(self.principal, interaction, target, why=self.why, **showed))
 
     async def _refused(self, interaction: str, target: str, problem: Problem) -> None:
+        if self._parts is not None:  # the whole access is refused, and told as that
+            return
         outcome = audit.REFUSED if problem.status < 500 else audit.FAILED
         persons = await self._whose(target)
         why = problem.issues[0].code

@@ -23,7 +23,6 @@ from xinglin.kernel.errors import Forbidden, Invalid, TooCostly
 
 MOST: Final = 2000
 DEPTH: Final = 3  # section -> report -> observation -> performer lies within
-AT_ONCE: Final = 100
 _TYPES: Final = frozenset(resource_types())
 _RELATIVE: Final = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9.-]{1,64})")
 
@@ -34,7 +33,7 @@ async def document(call: Call) -> Answer:
     gathered = {composition.reference: composition}
     wanted = set(_references(decode.parse(composition.body)))
     for _ in range(DEPTH):
-        new = await fetched(call, wanted - gathered.keys())
+        new = await call.records.several(sorted(wanted - gathered.keys()))
         gathered.update((stored.reference, stored) for stored in new)
         if len(gathered) > MOST:
             raise TooCostly(f"The document would hold more than {MOST} resources.", remedy="Split the composition.")
@@ -55,21 +54,6 @@ def _wished(asked: Arguments, name: str) -> bool:
     if value not in (None, True, False, "true", "false"):
         raise Invalid(f"{name} is not true or false.", code="value")
     return value in (True, "true")
-
-
-async def fetched(call: Call, references: Iterable[str]) -> list[Stored]:
-    """What may be seen of the references, a search for each hundred of a type."""
-    by_type: dict[str, list[str]] = {}
-    for reference in sorted(references):
-        type_name, _, resource_id = reference.partition("/")
-        by_type.setdefault(type_name, []).append(resource_id)
-    found: list[Stored] = []
-    for type_name, ids in by_type.items():
-        for start in range(0, len(ids), AT_ONCE):
-            some = ids[start : start + AT_ONCE]
-            page = await call.records.search(type_name, f"_id={','.join(some)}&_count={len(some)}&_total=none")
-            found += page.matches
-    return found
 
 
 def _references(node: Any) -> Iterator[str]:

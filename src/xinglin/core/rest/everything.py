@@ -12,8 +12,8 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from xinglin.core.rest.bundles import bundle, match_entry
-from xinglin.core.rest.document import fetched
 from xinglin.core.rest.exchange import Answer, Call
+from xinglin.core.rest.gate import Records
 from xinglin.core.rest.history import count_of, moment_range
 from xinglin.core.rest.parameters import Arguments, arguments, one
 from xinglin.core.rest.presentation import presentation
@@ -35,7 +35,12 @@ KNOWN: Final = frozenset({"start", "end", "_since", "_type", "_count", PAGE_PARA
 
 async def everything(call: Call) -> Answer:
     asked = await arguments(call, KNOWN)
-    focus = await call.records.read(call.type, call.id)
+    async with call.records.as_one("search", f"{call.type}/{call.id}/$everything") as records:
+        return await _everything(call, records, asked)
+
+
+async def _everything(call: Call, records: Records, asked: Arguments) -> Answer:
+    focus = await records.read(call.type, call.id)
     count, following, types = one(asked, "_count"), one(asked, PAGE_PARAMETER), _types(asked)
     most = MOST if count is None else count_of(str(count), PAGE, PAGE)
     query = _query(call, asked, types, PAGE if count is None else max(1, most - 1))  # the focus comes before the rest
@@ -43,25 +48,25 @@ async def everything(call: Call) -> Answer:
     first: dict[str, Stored] = {} if following else {focus.reference: focus}
     matches: dict[str, Stored] = {}
     while query is not None:
-        page = await call.records.search(None, _page_query(query, following), compartment=(call.type, call.id))
+        page = await records.search(None, _page_query(query, following), compartment=(call.type, call.id))
         matches.update((stored.reference, stored) for stored in page.matches if wanted(stored))
         following = page.next
         if following is None or (matches and count is not None) or len(matches) >= most:
             break
     matches.pop(focus.reference, None)
-    beyond = await _beyond(call, {**first, **matches}, types)
+    beyond = await _beyond(call, records, {**first, **matches}, types)
     shown = [one for one in matches.values() if not types or one.type in types]
     return _answer(call, asked, [*first.values(), *shown], beyond, following)
 
 
-async def _beyond(call: Call, matches: Mapping[str, Stored], types: Sequence[str]) -> list[Stored]:
+async def _beyond(call: Call, records: Records, matches: Mapping[str, Stored], types: Sequence[str]) -> list[Stored]:
     """What the matches refer to outside of the compartment, found in their text and fetched through the gate."""
     inside = {*matches, f"{call.type}/{call.id}"}
     places = compartment(call.type)
     outside = {name for name in types or TYPES if name in TYPES and not places.get(name)}
     references = {found for stored in matches.values() for found in _REFERENCE.findall(stored.body)} if outside else ()
     named = {reference.decode() for reference in references}
-    return await fetched(call, (one for one in named - inside if one.partition("/")[0] in outside))
+    return await records.several(one for one in sorted(named - inside) if one.partition("/")[0] in outside)
 
 
 def _of_care(asked: Arguments) -> Callable[[Stored], bool]:

@@ -7,7 +7,8 @@ NotFound, as what is missing does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -131,5 +132,13 @@ class Records(Protocol):
         compartment: tuple[str, str] | None = None,
         strict: bool = False,
     ) -> Found: ...
+
+    async def several(self, references: Iterable[str]) -> list[Stored]:
+        """What may be seen of these (Type/id), in their order."""
+        ...
+
+    def as_one(self, interaction: str, target: str) -> AbstractAsyncContextManager[Records]:
+        """Several looks that are one access, and one line of the log."""
+        ...
 
     async def write(self, writes: Sequence[Write]) -> Sequence[Outcome]: ...

@@ -9,9 +9,10 @@ from typing import Any, Final, NamedTuple
 
 import asyncpg
 
+from xinglin.core.search.compartments import members
 from xinglin.core.search.fetching import fetch
 from xinglin.core.search.includes import included
-from xinglin.core.search.ordering import Cursor
+from xinglin.core.search.ordering import Cursor, ordering_of
 from xinglin.core.search.pages import Context, page_token, read_page_token
 from xinglin.core.search.plan import COLUMNS, ESTIMATE, Plan, plan_of, stored
 from xinglin.core.search.prepared import Driven, Prepared, Ready, gathered, prepared, together
@@ -63,7 +64,7 @@ async def search(
     """
     cursor, known = read_page_token(query.page, secret, context) if query.page else (None, None)
     compiler = _Compiler(connection, visibility, now, terminology)
-    plans = [await compiler.ready(branch) for branch in await _populated(connection, query.branches)]
+    plans = await compiler.plans(query)
     if query.counts_only:
         return SearchResult([], [], await _total(connection, plans, None), None, query.issues)
     rows, more = _cut(query, await _page(connection, plans, query.count + 1, cursor))
@@ -123,6 +124,14 @@ class _Compiler:
     ) -> None:
         self.connection, self.visibility, self.now, self.terminology = connection, visibility, now, terminology
         self.rule, self.seen = ruled(visibility)
+
+    async def plans(self, query: Query) -> list[Ready]:
+        """One for each type; for all of a compartment one altogether."""
+        if query.within is None:
+            return [await self.ready(branch) for branch in await _populated(self.connection, query.branches)]
+        part = members(query)
+        whole = Plan("*", (part,), None, ordering_of((), False), self.rule, self.now, part)
+        return [Ready(Driven(whole), ((), self.seen))]
 
     async def ready(self, branch: TypeQuery) -> Ready:
         apart = taken_apart(branch)

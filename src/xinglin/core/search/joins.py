@@ -100,9 +100,10 @@ def best(parts: Sequence[Compiled]) -> Compiled | None:
 
 
 def holds(scope: Scope, r: str, guard: str, type_name: str, parts: Sequence[Compiled]) -> str:
-    """The WHERE of one alias: its type, its visibility, and every part."""
+    """The WHERE of one alias: its type ("*": any), its visibility, and every part."""
     filters = [part.filter(scope, r) for part in parts]
-    return " AND ".join([f"{r}.type = {scope.bind(TYPE_NUMBERS[type_name])}", guard, *filters])
+    typed = [] if type_name == "*" else [f"{r}.type = {scope.bind(TYPE_NUMBERS[type_name])}"]
+    return " AND ".join([*typed, guard, *filters])
 
 
 def has(parameter: Parameter, candidate: str, inner: Sequence[Compiled]) -> Compiled:

@@ -101,6 +101,7 @@ class Request:
             includes=self._includes(),
             page=self._single("_page", "") or None,
             used=self._used(),
+            within=None if self.criteria or alone or any(sorts) else within,
             issues=tuple(self.issues.values()),
         )
 

@@ -189,6 +189,7 @@ class TypeQuery:
 class Query:
     """A whole request: one TypeQuery, or several for a search over types. `page` is the token of a page link.
 
+    `within` is the compartment (type, id) where all the branches ask is to be of it, in the default order.
     `used` are the parameters that took effect, in their order, for the self link; `issues` what was set aside.
     """
 
@@ -200,6 +201,7 @@ class Query:
     includes: tuple[Include, ...] = ()
     page: str | None = None
     used: tuple[tuple[str, str], ...] = ()
+    within: tuple[str, str] | None = None
     issues: tuple[Issue, ...] = field(default=())
 
     @property

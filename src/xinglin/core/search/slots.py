@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 Values = Sequence[Sequence[Any]]
@@ -92,8 +93,12 @@ class Template:
 
     def __init__(self, sql: str, arguments: Sequence[object]) -> None:
         self.sql = sql
-        self.of_query = tuple([place for place, one in enumerate(arguments) if _asks(one, QUERY)])
+        self._arguments = arguments
         self._fillers = [_filler(one) for one in arguments]
+
+    @cached_property
+    def of_query(self) -> tuple[int, ...]:
+        return tuple([place for place, one in enumerate(self._arguments) if _asks(one, QUERY)])
 
     def given(self, values: Values) -> Statement:
         return self.sql, [fill(values) for fill in self._fillers]
@@ -117,7 +122,7 @@ def _asks(argument: object, group: int) -> bool:
 def _filler(argument: object) -> Filler:
     if isinstance(argument, Late):
         return argument.filler()
-    if isinstance(argument, list):
+    if isinstance(argument, list) and any(isinstance(one, Late) for one in argument):
         fillers = [_filler(one) for one in argument]
         return lambda values: [fill(values) for fill in fillers]
     return lambda values: argument
