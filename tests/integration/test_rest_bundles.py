@@ -205,6 +205,24 @@ async def test_what_a_stored_bundle_says_within_itself_stays(fhir: Client) -> No
     assert answer.json()["entry"][1]["resource"]["entry"] == document["entry"]
 
 
+async def test_what_a_transaction_deletes_is_gone_for_its_conditions(fhir: Client) -> None:
+    """Deletions come first: a create under a condition then finds nothing there, a reference nobody."""
+    mrn = [{"system": "urn:mrn", "value": "1"}]
+    await fhir("PUT", "Patient/p", patient(id="p", identifier=mrn))
+    gone = entry("DELETE", "Patient/p")
+    to_it = entry("POST", "Observation", observation("Patient?identifier=urn:mrn|1"))
+    assert (await fhir("POST", "", bundle("transaction", gone, to_it))).status_code == 412
+    anew = entry("POST", "Patient", patient(identifier=mrn), UUID, ifNoneExist="identifier=urn:mrn|1")
+    answer = await fhir("POST", "", bundle("transaction", anew, entry("POST", "Observation", observation(UUID)), gone))
+    assert [one["response"]["status"][:3] for one in answer.json()["entry"]] == ["201", "201", "204"]
+    (there,) = (await fhir("GET", "Patient?identifier=urn:mrn|1")).json()["entry"]
+    assert there["resource"]["id"] != "p"
+    assert (await fhir("GET", f"Observation?subject=Patient/{there['resource']['id']}")).json()["total"] == 1
+    again = entry("PUT", "Patient?identifier=urn:mrn|1", patient(identifier=mrn))
+    both = bundle("transaction", again, entry("DELETE", "Patient?identifier=urn:mrn|1"))
+    assert (await fhir("POST", "", both)).status_code == 400  # one resource twice
+
+
 async def test_patches_stand_in_transactions(fhir: Client) -> None:
     await fhir("PUT", "Patient/p", patient(id="p"))
     wish = base64.b64encode(b'[{"op":"add","path":"/active","value":true}]').decode()

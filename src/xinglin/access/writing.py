@@ -112,6 +112,7 @@ class Writing:
     now: int
     topics: Topics = NO_TOPICS
     creating: dict[str, Planned] = field(default_factory=dict)  # condition -> what is created under it
+    deleting: dict[str, list[str]] = field(default_factory=dict)  # type -> ids that this call deletes
     rewritten: list[Rewritten] = field(default_factory=list)
 
     async def run(self, writes: Sequence[Write]) -> tuple[list[Outcome], list[Change]]:
@@ -131,7 +132,9 @@ class Writing:
         planned: list[Planned] = []
         try:
             async for write in in_slices(writes):
-                planned.append(await self._plan(write))
+                planned.append(plan := await self._plan(write))
+                if write.method == "DELETE" and plan.id:
+                    self.deleting.setdefault(write.type, []).append(plan.id)
         except Problem as problem:
             raise _of_entry(problem, len(planned), writes) from problem
         await self._resolve(planned)
@@ -177,7 +180,8 @@ class Writing:
         first = self.creating.get(condition)
         if first is not None:
             return Planned(write, first.id, twin=first)
-        found = await self.search(self.connection, write.type, write.condition or "")
+        ask = self._left if write.method == "POST" else self._found
+        found = await ask(write.type, write.condition or "")
         if len(found) > 1:
             raise PreconditionFailed(
                 f"The condition {write.type}?{write.condition} matches more than one resource.",
@@ -192,6 +196,14 @@ class Writing:
             return Planned(write, "")
         made = self.creating[condition] = Planned(write, _checked_id(write.id)) if write.id else _fresh(write)
         return made
+
+    async def _found(self, type: str, query: str) -> list[Stored]:
+        return await self.search(self.connection, type, query)
+
+    async def _left(self, type: str, query: str) -> list[Stored]:
+        """What a condition finds once the deletions of this call, which come first, are done."""
+        gone = self.deleting.get(type)
+        return await self._found(type, f"{query}&_id:not={','.join(gone)}" if gone else query)
 
     # resolve ----------------------------------------------------------------------------------------------------
 
@@ -222,7 +234,7 @@ class Writing:
         made = self.creating.get(_condition(type, query))
         if made is not None:
             return f"{type}/{made.id}"
-        found = await self.search(self.connection, type, query)
+        found = await self._left(type, query)
         if len(found) != 1:
             problem = "no resource" if not found else "more than one resource"
             raise PreconditionFailed(f"The conditional reference {reference} matches {problem}.", expression=place)
