@@ -88,6 +88,25 @@ async def test_copies_that_double_are_stopped(fhir: Client) -> None:
     assert (await fhir("PATCH", "Patient/p", wish, **JSON_PATCH)).status_code in (413, 422)
 
 
+async def test_fhirpath_patch_builds_what_no_value_of_parameters_can_hold(fhir: Client) -> None:
+    """An Extension has no value[x] in Parameters: it is given by parts, and so may be any type that has elements."""
+    await fhir("PUT", "Patient/p", PATIENT)
+    named = [{"name": "url", "valueUri": "urn:e"}, {"name": "value", "valueCodeableConcept": {"text": "x"}}]
+    inner = [{"name": "url", "valueUri": "urn:outer"}, {"name": "extension", "part": named}]
+    person = [{"name": "name", "part": [{"name": "given", "valueString": text} for text in "ab"]}]
+    wish = fhirpath_patch(
+        operation("add", "Patient", name="extension", value={"part": inner}),
+        operation("add", "Patient", name="contact", value={"part": person}),
+    )
+    changed = (await fhir("PATCH", "Patient/p", wish)).json()
+    within = {"url": "urn:e", "valueCodeableConcept": {"text": "x"}}
+    assert changed["extension"] == [{"url": "urn:outer", "extension": [within]}]
+    assert changed["contact"] == [{"name": {"given": ["a", "b"]}}]
+    for name in ("birthDate", "deceased"):
+        wrong = fhirpath_patch(operation("add", "Patient", name=name, value={"part": named}))
+        assert (await fhir("PATCH", "Patient/p", wrong)).status_code == 422
+
+
 async def test_fhirpath_patch_adds_inserts_replaces_moves_deletes(fhir: Client) -> None:
     await fhir("PUT", "Patient/p", PATIENT)
     contact = {

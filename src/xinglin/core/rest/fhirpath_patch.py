@@ -275,9 +275,10 @@ def _keys(element: Element) -> tuple[str, ...]:
 def _value(part: Parts, definition: TypeDef, element: Element, place: str) -> tuple[Any, str]:
     """The value to put, and its JSON property: `valueQuantity` for a Quantity at a choice."""
     if "part" in part:
-        if not element.types or "." not in element.types[0]:
-            raise Unprocessable("Only an inner element is given by parts.", expression=place)
-        return _assembled(part["part"], element.types[0], place), element.name
+        inner = type_def(element.types[0]) if element.types and not element.choice else None
+        if inner is None or inner.kind == "primitive-type":
+            raise Unprocessable(f"{element.path} is given by a value, not by parts.", expression=place)
+        return _assembled(part["part"], inner.name, place), element.name
     if "resource" in part:
         return part["resource"], element.name
     key, value = next(((key, value) for key, value in part.items() if key.startswith("value")), ("", None))
@@ -287,7 +288,7 @@ def _value(part: Parts, definition: TypeDef, element: Element, place: str) -> tu
 
 
 def _assembled(parts: list[Parts], type_name: str, place: str) -> Resource:
-    """An element without a data type of its own, from parts that are named like its children."""
+    """An element that no value[x] of a Parameters can hold, as an extension, from parts named like its children."""
     built: Resource = {}
     for part in parts:
         definition, element = _element(type_name, part.get("name"), place)
