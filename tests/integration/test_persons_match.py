@@ -86,6 +86,20 @@ async def test_a_barracks_says_nothing_where_a_name_does(house: House) -> None:
     assert "s9" in {one.stored.id for one in await match({**soldiers[9], "id": "x", "birthDate": ""}, 50)}
 
 
+async def test_a_number_that_many_hold_is_nobodys(house: House) -> None:
+    """As when links are made: a desk's own card, put in where the patient has none with them."""
+    people = [person(f"d{n}", f"李{chr(0x4E10 + 7 * n)}", f"19{30 + n}-01-02", identifier=numbered(ID))
+              for n in range(51)]  # fmt: skip
+    await Records(house, NODE).write([Write("PUT", "Patient", one["id"], one) for one in people[:49]])
+    await Records(house, NODE).write([Write("PUT", "Patient", "w", person("w", "王小明", identifier=numbered(ID)))])
+    asked_for = person("x", "王小明", identifier=numbered(ID))
+    [first, *_] = await Records(house, NODE).match(asked_for, 10)
+    assert (first.stored.id, first.grade) == ("w", "certain")
+    await Records(house, NODE).write([Write("PUT", "Patient", one["id"], one) for one in people[49:]])
+    [first, *_] = await Records(house, NODE).match(asked_for, 10)
+    assert (first.stored.id, first.grade) == ("w", "probable")
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [

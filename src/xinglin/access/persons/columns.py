@@ -5,9 +5,11 @@ DuckDB and Splink come with the extra `matching`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from os import getpid
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any, Final
 
 import orjson
@@ -49,7 +51,7 @@ TYPES: Final = {
 
 
 def connect(memory: str = "2GiB", threads: int = 2) -> Any:
-    """A DuckDB in memory that spills to disk beyond `memory`."""
+    """A DuckDB in memory that beyond `memory` spills to the folder for temporary files, not to where one stands."""
     try:
         import duckdb
     except ImportError as error:
@@ -57,7 +59,12 @@ def connect(memory: str = "2GiB", threads: int = 2) -> Any:
             "Training and batches need DuckDB and Splink.", remedy="Install them: pip install 'xinglin[matching]'."
         ) from error
     connection = duckdb.connect()
-    run(connection, f"SET memory_limit = '{memory}'; SET threads = {threads}; SET preserve_insertion_order = false")
+    folder = str(Path(gettempdir()) / f"xinglin-persons-{getpid()}").replace("'", "''")
+    run(
+        connection,
+        f"SET memory_limit = '{memory}'; SET threads = {threads}; SET preserve_insertion_order = false;"
+        f" SET temp_directory = '{folder}'",
+    )
     return connection
 
 
@@ -70,16 +77,27 @@ def run(connection: Any, statement: str) -> list[tuple[Any, ...]]:
 def load(connection: Any, records: Iterable[tuple[str, Traits]], table: str = "record", *, wide: bool = False) -> int:
     """A table of the records, by their ids; how many. wide: with more blocking keys, for up to 100,000 records."""
     count = 0
+    with loading(connection, table, wide=wide) as add:
+        for id, traits in records:
+            add(id, traits)
+            count += 1
+    return count
+
+
+@contextmanager
+def loading(connection: Any, table: str = "record", *, wide: bool = False) -> Iterator[Callable[[str, Traits], None]]:
+    """Takes one record after another, in bounded memory; at the end they are a table."""
     with TemporaryDirectory() as folder:
         lines = Path(folder) / "records.ndjson"
         with lines.open("wb") as file:
-            for id, traits in records:
+
+            def add(id: str, traits: Traits) -> None:
                 file.write(orjson.dumps(row_of(id, traits, wide)) + b"\n")
-                count += 1
+
+            yield add
         columns = ", ".join(f"{name}: '{type}'" for name, type in TYPES.items())
         source = f"read_json('{lines}', format = 'newline_delimited', columns = {{{columns}}})"
         run(connection, f"CREATE OR REPLACE TABLE {table} AS SELECT * FROM {source}")  # noqa: S608
-    return count
 
 
 def row_of(id: str, traits: Traits, wide: bool = False) -> dict[str, Any]:

@@ -5,7 +5,7 @@ A window of the feed, what it leads to, and the cursor are one transaction; one 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from xinglin.access.house import House
 
 WINDOW: Final = 2000  # versions read in one transaction
+FIRST: Final = -(2**63)  # below every key
 PARTED_BEFORE: Final = "parted-before"
 NO_LONGER: Final = "weights-no-longer"  # they were joined by other weights
 NOW_LINKED: Final = "weights-now"  # these weights would join them
@@ -88,15 +89,22 @@ async def start_again(house: House) -> None:
     async with house.database.transaction() as connection:
         await connection.execute("SELECT pg_advisory_xact_lock($1)", PERSONS_LOCK)
         await connection.execute("DELETE FROM person_spelling")
-        last = -(2**63)
+        last = FIRST
         while rows := await connection.fetch(_PATIENTS, TYPE_NUMBERS["Patient"], last, WINDOW):
             last = await _index(connection, rows)
         await connection.execute("UPDATE person_cursor SET txid = '0', seq = 0")
 
 
-async def index_again(house: House) -> int:
-    """Make the terms and blocking keys of every Patient anew, judging nobody; how many. May be run again."""
-    count, last = 0, -(2**63)
+def _nothing(count: int, last: int) -> None:
+    pass
+
+
+async def index_again(house: House, after: int = FIRST, progress: Callable[[int, int], None] = _nothing) -> int:
+    """Make the terms and blocking keys of every Patient anew, judging nobody; how many. May be run again.
+
+    Each window is written for good: whoever was stopped goes on `after` the key that `progress` told last.
+    """
+    count, last = 0, after
     while True:
         async with house.database.transaction() as connection:
             rows = await connection.fetch(_PATIENTS, TYPE_NUMBERS["Patient"], last, WINDOW)
@@ -104,6 +112,7 @@ async def index_again(house: House) -> int:
                 return count
             last = await _index(connection, rows)
         count += len(rows)
+        progress(count, last)
 
 
 async def complete_index(house: House) -> bool:
@@ -120,9 +129,17 @@ async def _index(connection: Connection, rows: Sequence[asyncpg.Record]) -> int:
     return int(rows[-1]["key"])
 
 
+async def how_many(house: House) -> int:
+    """Patients of this node."""
+    return int(await house.database.pool.fetchval(_COUNT, TYPE_NUMBERS["Patient"]))
+
+
+_COUNT: Final = "SELECT count(*) FROM resource WHERE type = $1 AND NOT deleted"
+
+
 async def everybody(house: House) -> AsyncIterator[tuple[str, Traits]]:
     """The traits of every Patient by its id, for training and batches on this node: nothing of it is shown."""
-    last = -(2**63)
+    last = FIRST
     while True:
         async with house.database.connection() as connection:
             rows = await connection.fetch(_NAMED, TYPE_NUMBERS["Patient"], last, WINDOW)
@@ -138,13 +155,13 @@ SELECT key, id, body FROM resource WHERE type = $1 AND key > $2 AND NOT deleted 
 """
 
 
-async def propose(house: House) -> int:
+async def propose(house: House, progress: Callable[[int, int], None] = _nothing) -> int:
     """Put to a clerk each link of ours that the weights in force would not make: how many. Nothing is parted.
 
     What they would link anew is put to a clerk as well, where two records are not one person yet.
     """
-    asked = 0
-    last = -(2**63)
+    asked = seen = 0
+    last = FIRST
     while True:
         async with house.database.transaction() as connection:
             await connection.execute("SELECT pg_advisory_xact_lock($1)", PERSONS_LOCK)
@@ -153,6 +170,8 @@ async def propose(house: House) -> int:
                 return asked
             last = rows[-1]["key"]
             asked += await _propose(connection, {row["key"] for row in rows})
+        seen += len(rows)
+        progress(seen, last)
 
 
 _KEYS: Final = "SELECT key FROM resource WHERE type = $1 AND key > $2 AND NOT deleted ORDER BY key LIMIT $3"

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from xinglin.access.persons.blocking import KEYS, blocks_of
+from xinglin.access.persons.blocking import KEYS, MOST_SHARING, blocks_of, identifier_block
 from xinglin.access.persons.comparisons import WEIGHED
 from xinglin.access.persons.matching import Band, Decision, Probabilistic, threshold
 from xinglin.access.persons.terms import Kind
@@ -23,8 +23,9 @@ from xinglin.core.store.rows import Stored
 from xinglin.core.store.visibility import Arguments, Visibility
 from xinglin.kernel.database import Connection
 
-MOST_OF_A_KEY: Final = 50  # candidates that one key brings
+MOST_OF_A_KEY: Final = MOST_SHARING + 1  # candidates that one key brings: one too many tells that many share it
 MOST_WEIGHED: Final = 100  # candidates weighed
+TELLING: Final = ("identifier", "name", "birthDate", "telecom", "address")  # without all of these nobody is meant
 LEAST: Final = -6.0  # bits below which a candidate is not worth showing: one in sixty-five
 
 
@@ -57,7 +58,10 @@ async def candidates(
     if statement is None:
         return []
     found = []
-    for row in await connection.fetch(statement, *arguments.values):
+    rows = await connection.fetch(statement, *arguments.values)
+    crowded = set(rows[0]["crowded"]) if rows else set()
+    wanted = wanted.without(frozenset(one for one in wanted.strong if identifier_block(one) in crowded))
+    for row in rows:
         decision = matcher(wanted, Traits.of(orjson.loads(row["body"])))
         grade = grade_of(decision)
         if grade is not None:
@@ -112,7 +116,7 @@ def _statement(wanted: Traits, weights: Weights, visible: Visibility, arguments:
     """From keys and, where little is known, the whole name, to the records themselves.
 
     A key that brings as many as it may (an address of a barracks) says little, and which of them it brings is chance:
-    it counts only where no other key brings anybody.
+    it counts only where no other key brings anybody. An identifier that so many hold is nobody's.
     """
     marks, bits = blocks_of(wanted), key_bits(weights)
     names = sorted(wanted.spelt) if len(wanted.birth) < 8 and not wanted.phones else []
@@ -124,7 +128,7 @@ def _statement(wanted: Traits, weights: Weights, visible: Visibility, arguments:
     seen = f"r.type = $1 AND NOT r.deleted AND {visible.predicate('r', arguments.bind)}"
     return f"""
 WITH sharing AS (
-SELECT hit.patient, k.bits, count(*) OVER (PARTITION BY k.block) AS many
+SELECT hit.patient, k.block, k.bits, count(*) OVER (PARTITION BY k.block) AS many
   FROM unnest({blocks}::bigint[], {weighs}::float8[]) AS k(block, bits)
  CROSS JOIN LATERAL (
        SELECT b.patient FROM person_block b JOIN resource r ON r.key = b.patient
@@ -136,7 +140,8 @@ SELECT hit.patient
        SELECT t.patient FROM person_term t JOIN resource r ON r.key = t.patient
         WHERE t.kind = {kind} AND t.term = n.term AND {seen} ORDER BY t.patient LIMIT $2) hit
 )
-SELECT r.id, r.version, r.updated, r.body, r.person, r.custodian, link.person AS whose
+SELECT r.id, r.version, r.updated, r.body, r.person, r.custodian, link.person AS whose,
+       ARRAY(SELECT block FROM sharing WHERE many >= $2 GROUP BY block) AS crowded
   FROM (SELECT patient, max(bits) AS bits
           FROM (SELECT patient, bits FROM sharing
                  WHERE many < $2 OR NOT EXISTS (SELECT 1 FROM sharing WHERE many < $2)

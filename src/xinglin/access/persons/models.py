@@ -39,20 +39,35 @@ async def stored(connection: Connection, version: str) -> Weights:
     return Weights.of(orjson.loads(text))
 
 
+async def must_be_new(connection: Connection, version: str) -> None:
+    """Raise Conflict where there is such a set already: asked before hours of work, not after them."""
+    if version in await _versions(connection):
+        raise Conflict(f"There are weights {version!r} already.", remedy="Name these otherwise: --name.")
+
+
+async def _versions(connection: Connection) -> list[str]:
+    rows = await connection.fetch("SELECT version FROM person_weights ORDER BY trained")
+    return [shipped().version, *(row["version"] for row in rows)]
+
+
 async def keep(connection: Connection, weights: Weights) -> None:
     """Store a new set; it judges nothing before it is adopted."""
-    done = await connection.execute(
-        "INSERT INTO person_weights (version, weights, trained) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+    await must_be_new(connection, weights.version)
+    await connection.execute(
+        "INSERT INTO person_weights (version, weights, trained) VALUES ($1, $2, $3)",
         weights.version,
         orjson.dumps(weights.to_json()).decode(),
         clock.now(),
     )
-    if done == "INSERT 0 0":
-        raise Conflict(f"There are weights {weights.version!r} already.", remedy="Name these otherwise: --name.")
 
 
 async def adopt(connection: Connection, version: str) -> None:
-    """Judge by these from now on. What is linked stays; `linking.propose` tells where they would say otherwise."""
-    done = await connection.execute("UPDATE person_weights SET adopted = $2 WHERE version = $1", version, clock.now())
-    if done == "UPDATE 0":
-        raise NotFound(f"There are no weights {version!r}.", remedy="`xinglin persons train` makes some.")
+    """Judge by these from now on, those shipped among them. What is linked stays; `linking.propose` tells where they
+    would say otherwise."""
+    known = await _versions(connection)
+    if version not in known:
+        raise NotFound(f"There are no weights {version!r}.", remedy=f"There are {', '.join(known)}.")
+    if version == shipped().version:
+        await connection.execute("UPDATE person_weights SET adopted = NULL")
+        return
+    await connection.execute("UPDATE person_weights SET adopted = $2 WHERE version = $1", version, clock.now())
