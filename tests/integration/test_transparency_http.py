@@ -8,12 +8,12 @@ import httpx
 import pytest
 
 from serving import Client
-from xinglin.access.audit import heads, merkle, notes, tree, witness
+from xinglin.access.audit import Access, heads, merkle, notes, tree, witness
 from xinglin.access.audit.notes import Head, Key, Signer
 from xinglin.access.audit.tree import leaf_of
 from xinglin.access.house import House
 from xinglin.access.identity import tokens
-from xinglin.access.principal import NODE, Role
+from xinglin.access.principal import NODE, Principal, Purpose, Role
 from xinglin.access.records import Records, Write
 from xinglin.core.store.keys import key_of
 
@@ -90,6 +90,15 @@ async def test_a_receipt_is_for_the_person_and_their_institution(http: httpx.Asy
         assert (await http.get(address, headers=whose)).status_code == 404
     doctor = await bearer(house, Role.CLINICIAN, institution="A", practitioner="pa")
     assert (await http.get(address, headers=doctor)).status_code == 403
+    manager = await bearer(house, Role.MANAGER, institution="A")
+    probe = Principal("dr-a", "Dr A", Role.CLINICIAN, Purpose.TREATMENT, institution="A", practitioner="pa")
+    patient, person = await bearer(house, Role.PATIENT, patient="a1"), (key_of("Patient", "a1"),)
+    for outcome, told in ((0, 200), (4, 404)):  # who guesses in vain is not told that there would be something
+        await house.audit.write(Access(probe, "read", "Observation/guess", person, outcome=outcome))
+        await grow(house)
+        seq = await house.database.pool.fetchval("SELECT max(seq) FROM audit WHERE target = 'Observation/guess'")
+        assert (await http.get(f"{BASE}/entry/a{seq}", headers=patient)).status_code == 200
+        assert (await http.get(f"{BASE}/entry/a{seq}", headers=manager)).status_code == told
 
 
 @pytest.mark.parametrize(

@@ -166,7 +166,7 @@ def _entities(entry: AccessEntry, patient: str | None) -> list[dict[str, Any]]:
     if entry.erased:
         return [{"type": OBJECT, "what": _absent("masked")}, _transaction(entry)]
     found = [_asked(entry)]
-    if entry.person:
+    if entry.person and (patient or entry.outcome == SUCCESS):  # of a refusal, no word whether there was anything
         what = {"reference": patient} if patient else _absent("masked")
         found.append({"what": what, "type": PERSON, "role": _role("1", "Patient")})
     return [*found, _transaction(entry)]

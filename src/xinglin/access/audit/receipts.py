@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from xinglin.access.audit import heads, tree
 from xinglin.access.audit.evidence import entry_of
+from xinglin.access.audit.lines import SUCCESS
+from xinglin.access.audit.search import names
 from xinglin.access.records import Records
 from xinglin.kernel.database import Connection
 from xinglin.kernel.errors import NotFound
@@ -32,13 +34,24 @@ async def leaf(connection: Connection, event: str) -> int:
     return await tree.leaf_of_line(connection, number(event))
 
 
+def _missing() -> NotFound:
+    return NotFound("There is no such entry.", remedy="Check the id.")
+
+
 async def receipt(records: Records, event: str) -> dict[str, Any]:
-    """The line, its salt, and the path from its leaf to the newest head. NotFound for what may not be seen."""
+    """The line, its salt, and the path from its leaf to the newest head. NotFound for what may not be seen.
+
+    A line says whose data it was, by the person's number. Of a refused access that would be to say that there was
+    something: such a line is for those who may know the person.
+    """
     seq = number(event)
     seen = await records.audit_trail(count=1, before=seq + 1)
     if not seen or seen[0].seq != seq:
-        raise NotFound("There is no such entry.", remedy="Check the id.")
+        raise _missing()
     async with records.house.database.connection() as connection:
+        known, _ = await names(connection, seen, records.visible)
+        if seen[0].outcome != SUCCESS and seen[0].person and seen[0].person not in known:
+            raise _missing()
         row = await connection.fetchrow(ROW, seq)
         head = await heads.head(connection)
         if row is None or row["leaf"] >= head.size:

@@ -181,7 +181,8 @@ def _purpose(values: Sequence[str], bind: Reader) -> str:
 
 def _kinds(kinds: Mapping[str, str]) -> Where:
     def where(values: Sequence[str], bind: Reader) -> str:
-        return "(" + " OR ".join(kinds.get(_code(value), "false") for value in values) + ")"
+        found = [kinds.get(_code(value), "false") for value in values]
+        return "(" + " OR ".join(one.format(knows=bind.knows()) if "{" in one else one for one in found) + ")"
 
     return where
 
@@ -269,8 +270,10 @@ _TYPES: Final = {
     "110106": "disclosed",
     "110107": "(NOT disclosed AND interaction = 'import')",
 }
-_ENTITY_TYPES: Final = {"1": "person <> 0", "2": "true", "XrequestId": "true"}
-_ENTITY_ROLES: Final = {"1": "person <> 0", "24": "interaction = 'search'", "4": "interaction <> 'search'"}
+_PERSON: Final = "(person <> 0 AND (outcome = 0 OR {knows}))"
+"""Lines whose event has a person among its entities, named or masked (events._entities)."""
+_ENTITY_TYPES: Final = {"1": _PERSON, "2": "true", "XrequestId": "true"}
+_ENTITY_ROLES: Final = {"1": _PERSON, "24": "interaction = 'search'", "4": "interaction <> 'search'"}
 _NOTHING: Final[Where] = lambda values, bind: "false"  # noqa: E731  the log has no such values
 
 
