@@ -105,6 +105,13 @@ async def test_everything_of_some_types_is_of_these_alone(chart: Client, types: 
     assert sorted(seen) == sorted(expected)
 
 
+async def test_everything_takes_texts_alone(chart: Client) -> None:
+    for name in ("_type", "_since", "start", "end", "_count", "_page"):
+        for value in ({"valueMeta": {"tag": [{"code": "a"}]}}, {"part": [{"name": "x"}]}, {"valueBoolean": True}, {}):
+            body = {"resourceType": "Parameters", "parameter": [{"name": name, **value}]}
+            assert (await chart("POST", "Patient/p/$everything", body)).status_code < 500, (name, value)
+
+
 async def test_everything_counts_and_refuses_no_type_of_an_encounter(chart: Client) -> None:
     counted = (await chart("GET", "Patient/p/$everything?_summary=count")).json()
     assert counted["total"] == 5 and "entry" not in counted

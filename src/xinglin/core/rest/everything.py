@@ -41,7 +41,8 @@ async def everything(call: Call) -> Answer:
 
 async def _everything(call: Call, records: Records, asked: Arguments) -> Answer:
     focus = await records.read(call.type, call.id)
-    count, following, types = one(asked, "_count"), one(asked, PAGE_PARAMETER), _types(asked)
+    count, page_of, types = one(asked, "_count"), one(asked, PAGE_PARAMETER), _types(asked)
+    following = None if page_of is None else _text(page_of)
     most = MOST if count is None else count_of(str(count), PAGE, PAGE)
     query = _query(call, asked, types, PAGE if count is None else max(1, most - 1))  # the focus comes before the rest
     wanted = _of_care(asked)
