@@ -13,30 +13,29 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any, Final
 
 import asyncpg
 
 from xinglin.access import audit
-from xinglin.access.audit import ANYTHING, Access, AccessEntry, Wanted
-from xinglin.access.audit import search as log
+from xinglin.access.answers import Found, History, missing
+from xinglin.access.audit import Access
 from xinglin.access.audit.lines import shown
 from xinglin.access.creating import Creation, shareable
 from xinglin.access.house import House, rules
+from xinglin.access.log_reading import LogReading
 from xinglin.access.parameters import stay_fresh
 from xinglin.access.persons import models
 from xinglin.access.persons.find import Match
 from xinglin.access.persons.find import find as find_people
 from xinglin.access.persons.match import Candidate, candidates, certain_of
-from xinglin.access.policy import institution_key, own_keys
+from xinglin.access.policy import institution_key
 from xinglin.access.principal import Principal, Role
 from xinglin.access.projections import project
-from xinglin.access.scopes import opens_whole
 from xinglin.access.writing import Outcome, Writing
 from xinglin.core.rest.gate import Write
-from xinglin.core.schema.decode import encode
 from xinglin.core.search.execute import SearchResult, first_result
 from xinglin.core.search.execute import search as run_search
 from xinglin.core.search.extract import extract
@@ -51,7 +50,7 @@ from xinglin.core.store.rows import Change, Stored
 from xinglin.core.store.visibility import Visibility
 from xinglin.kernel import clock
 from xinglin.kernel.database import Connection
-from xinglin.kernel.errors import Conflict, Forbidden, Gone, Invalid, Issue, NotFound, Problem
+from xinglin.kernel.errors import Conflict, Forbidden, Gone, Invalid, NotFound, Problem
 
 __all__ = ["Found", "History", "House", "Outcome", "Records", "Stored", "Write"]
 
@@ -62,28 +61,7 @@ ATTEMPTS: Final = 4
 LOG_ID: Final = re.compile(r"a(\d{1,18})")
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A page of a search: only what the principal may see, also in `total`. `query` is the query as understood."""
-
-    matches: list[Stored]
-    included: list[Stored]
-    total: int | None
-    next: str | None
-    warnings: list[Issue]
-    query: str
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """A page of versions, newest first; `next` is the cursor of the page after."""
-
-    rows: list[Stored]
-    next: str | None
-    total: int | None = None
-
-
-class Records:
+class Records(LogReading):
     """The record as one principal may reach it."""
 
     def __init__(self, house: House, principal: Principal, *, why: str = "", visible_to_node: bool = False) -> None:
@@ -112,7 +90,7 @@ class Records:
         async with self._audited("read", f"{type}/{id}") as touched:
             found = await self.house.reads.ask((self.principal, self._everything), (type, id))
             if found is None:
-                raise _missing(type, id)
+                raise missing(type, id)
             if found.deleted:
                 raise Gone(f"{type}/{id} was deleted.", remedy="Its history may still be read.")
             touched.append(found)
@@ -134,7 +112,7 @@ class Records:
             async with self.house.database.connection() as connection:
                 found = await store.version(connection, type, id, version, self.visible)
             if found is None:
-                raise _missing(type, f"{id}/_history/{version}")
+                raise missing(type, f"{id}/_history/{version}")
             if found.deleted:
                 raise Gone(f"{type}/{id} was deleted in version {version}.")
             touched.append(found)
@@ -159,7 +137,7 @@ class Records:
         async with self._audited("history", f"{type or '*'}/{id or '*'}") as touched:
             async with self.house.database.connection() as connection:
                 if type and id and await store.newest(connection, type, id, self.visible) is None:
-                    raise _missing(type, id)
+                    raise missing(type, id)
                 rows = await store.history(connection, query, self.visible)
             more = len(rows) > query.count
             rows = rows[: query.count]
@@ -232,10 +210,8 @@ class Records:
             yield part
 
     async def visible_of(self, type: str, ids: Sequence[str]) -> list[Stored]:
-        """Those of some resources that may be seen."""
-        if not ids:
-            return []
-        return (await self.search(type, f"_id={','.join(ids)}&_count={len(ids)}")).matches
+        """Those of some resources of a type that may be seen, in their order."""
+        return await self.several(f"{type}/{id}" for id in ids)
 
     async def _searched(self, query: Query, where: object) -> SearchResult:
         """The page, read together with others where it is short."""
@@ -390,64 +366,6 @@ class Records:
             await self._refused(interaction, target, problem)
             raise
 
-    async def audit_trail(
-        self,
-        *,
-        patient: str | None = None,
-        count: int = 50,
-        before: int | None = None,
-        wanted: Wanted = ANYTHING,
-    ) -> list[AccessEntry]:
-        """Who looked, newest first: the person's own list, or for managers that of their institution's people.
-
-        Looking at the log is an access of its own.
-        """
-        async with self._audited("search", "AuditEvent"):
-            scope = self._log_scope(patient)
-            async with self.house.database.connection() as connection:
-                return await audit.entries(connection, count=min(count, 1000), before=before, wanted=wanted, **scope)
-
-    def _log_scope(self, patient: str | None) -> dict[str, Any]:
-        """Which lines of the log are the principal's to see."""
-        who = self.principal
-        if who.role is Role.PATIENT and who.opened is not None:
-            raise Forbidden("Whoever acts for somebody within limits does not read who looked.")
-        if who.role is Role.PATIENT:
-            scope: dict[str, Any] = {"persons": own_keys(who)}
-        elif who.institution and who.role in (Role.MANAGER, Role.PRIVACY, Role.SYSTEM):
-            scope = {"institution": who.institution}
-        elif who.role is Role.SYSTEM:
-            scope = {"persons": [key_of("Patient", patient)]} if patient else {}
-        else:
-            raise Forbidden("The access log is for the person it is about, and for managers.")
-        if not opens_whole(who, "AuditEvent", "s"):
-            raise Forbidden("The token's scopes do not include all AuditEvents.", remedy="Ask for AuditEvent.rs.")
-        return scope
-
-    async def _read_log(self, id: str) -> Stored:
-        async with self._audited("read", f"AuditEvent/{id}"):
-            found = (await self._log_page(log.parse(f"_id={id}"))).matches
-            if not found:
-                raise _missing("AuditEvent", id)
-        return found[0]
-
-    async def _search_log(self, query: str, strict: bool) -> Found:
-        """AuditEvents are read from the log (access/audit/search.py says by which parameters)."""
-        asked = log.parse(query, strict=strict)
-        async with self._audited("search", asked.target):
-            return await self._log_page(asked)
-
-    async def _log_page(self, asked: log.Asked) -> Found:
-        scope = self._log_scope(None)
-        async with self.house.database.connection() as connection:
-            page = await log.run(connection, asked, scope, site := self.house.settings.public_base, self.visible)
-            persons, custodians = await log.names(connection, page.entries, self.visible)
-        found = [
-            _log_entry(entry, audit.audit_event(entry, persons.get(entry.person), custodians=custodians, site=site))
-            for entry in page.entries
-        ]
-        return Found(found, [], page.total, page.next, list(asked.warnings), asked.used)
-
 
 class _Audited:
     """`Records._audited`, without what a generator would cost each read."""
@@ -468,17 +386,9 @@ class _Audited:
             await self._records._refused(*self._asked, error)
 
 
-def _log_entry(entry: AccessEntry, event: dict[str, Any]) -> Stored:
-    return Stored("AuditEvent", f"a{entry.seq}", 1, entry.at, encode(event))
-
-
 def _check_type(type: str) -> None:
     if type not in TYPE_NUMBERS:
         raise NotFound(f"There is no resource type {type!r}.", code="not-supported")
-
-
-def _missing(type: str, id: str) -> NotFound:
-    return NotFound(f"There is no {type}/{id}.", remedy="Check the id.")
 
 
 def _cursor(text: str | None) -> tuple[int, int, int] | None:
