@@ -138,6 +138,23 @@ async def test_parted_records_are_not_linked_again(house: House) -> None:
     assert await state(house) == before, "restored as the rules had linked them, not as a clerk's doing"
 
 
+async def test_two_whom_the_rules_keep_apart_are_not_one_through_a_third(house: House) -> None:
+    """Twins, each with a number of its own, and a record without one that fits both."""
+    home = {"telecom": [{"system": "phone", "value": "13800138000"}]}
+    first, second = ({**who(id, name, number=number), **home} for id, name, number in
+                     (("a", "王佳怡", OTHER_ID), ("b", "王家怡", "290121198005030039")))  # fmt: skip
+    third = {**who("c", "王佳怡", number=None), **home}
+    for order in ((first, second, third), (third, second, first)):
+        for one in order:
+            await put(house, one)
+        found = await links(house)
+        assert len(found) == 1 and frozenset("ab") not in {two & frozenset("ab") for two in found}
+        assert "through-another" in (await open_pairs(house)).values()
+        await Records(house, NODE).write([Write("DELETE", "Patient", one["id"]) for one in order])
+        await settle(house)
+        assert await links(house) == set()
+
+
 async def test_records_leave_a_person(house: House) -> None:
     await put(house, who("a"), who("b"), who("c"))
     before = await state(house)

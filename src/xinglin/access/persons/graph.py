@@ -6,7 +6,7 @@ part are exact however they follow one another.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 Pair = tuple[int, int]
@@ -67,6 +67,12 @@ class Graph:
         """Bars that joining these two would go against: between any records of the two persons."""
         left, right = self.component(a), self.component(b)
         return frozenset(two for x in left for y in right if x != y and (two := pair(x, y)) in self.bars)
+
+    def between(self, a: int, b: int) -> Iterator[Pair]:
+        """Pairs of records that joining these two would make one person of, and that are not one already."""
+        left, right = self.component(a), self.component(b)
+        if left != right:
+            yield from ((x, y) for x in sorted(left) for y in sorted(right))
 
     def joined(self, a: int, b: int) -> Step:
         """A person joins two records: an edge, and what barred it is lifted."""

@@ -17,7 +17,7 @@ from xinglin.access.persons.blocking import MOST_SHARING, identifier_block
 from xinglin.access.persons.graph import Graph, Pair, Step, pair
 from xinglin.access.persons.index import index_patients
 from xinglin.access.persons.ledger import PERSONS_LOCK, Act, enter, load_graph
-from xinglin.access.persons.matching import Band, Decision, Matcher
+from xinglin.access.persons.matching import BY_WEIGHT, Band, Decision, Matcher
 from xinglin.access.persons.traits import Traits
 from xinglin.access.principal import NODE
 from xinglin.core.store.keys import TYPE_NUMBERS
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 WINDOW: Final = 2000  # versions read in one transaction
 FIRST: Final = -(2**63)  # below every key
 PARTED_BEFORE: Final = "parted-before"
+THROUGH_ANOTHER: Final = "through-another"  # a third record would make one person of two that the rules keep apart
 NO_LONGER: Final = "weights-no-longer"  # they were joined by other weights
 NOW_LINKED: Final = "weights-now"  # these weights would join them
 
@@ -211,22 +212,46 @@ async def _link(connection: Connection, house: House, patients: set[int], matche
     lost = {(row["a"], row["b"]) for row in edges if row["a"] in gone or row["b"] in gone}
     touched = {record for two in decisions for record in two} | {record for two in lost | automatic for record in two}
     graph = await load_graph(connection, touched)
-    plan = plan_links(graph, decisions, automatic, lost)
+    traits = await _traits(connection, sorted({other for record in touched for other in graph.component(record)}))
+    traits = await without_dummies(connection, traits)
+
+    def strangers(a: int, b: int) -> bool:
+        return a in traits and b in traits and kept_apart(matcher(traits[a], traits[b]))
+
+    plan = plan_links(graph, decisions, automatic, lost, strangers)
     await enter(connection, house, plan.acts)
     await review.bring_up_to_date(connection, patients, plan.doubtful)
 
 
-def plan_links(graph: Graph, decisions: dict[Pair, Decision], automatic: Iterable[Pair], lost: set[Pair]) -> Plan:
-    """Change the graph as the decisions say; what a clerk joined or parted stands. Pure but for `graph`."""
+def kept_apart(decision: Decision) -> bool:
+    """Whether a rule says that these are two people; who merely has little in common may be one through a third."""
+    return decision.band is Band.APART and not decision.rule.startswith(BY_WEIGHT)
+
+
+def plan_links(
+    graph: Graph,
+    decisions: dict[Pair, Decision],
+    automatic: Iterable[Pair],
+    lost: set[Pair],
+    strangers: Callable[[int, int], bool],
+) -> Plan:
+    """Change the graph as the decisions say; what a clerk joined or parted stands. Pure but for `graph`.
+
+    The likeliest links come first. One that would bring together two records of whom the rules say that they are
+    two people, as twins through a record that fits both, waits for a clerk.
+    """
     acts, doubtful = [], {two: one for two, one in decisions.items() if one.band is Band.REVIEW}
     linked = {two: one for two, one in decisions.items() if one.band is Band.LINKED}
     for two in sorted(lost | (set(automatic) - set(linked))):
         acts.append(_act(graph, Step(edges_removed=frozenset({two})), "part", "the records no longer support it"))
-    for two, decision in sorted(linked.items()):
+    for two, decision in sorted(linked.items(), key=lambda one: (-one[1].weight, one[0])):
         if two in graph.bars or two in graph.edges:
             continue
         if graph.bars_between(*two):
             doubtful[two] = Decision(Band.REVIEW, PARTED_BEFORE, decision.fields)
+            continue
+        if any(strangers(*others) for others in graph.between(*two)):
+            doubtful[two] = Decision(Band.REVIEW, THROUGH_ANOTHER, decision.fields)
             continue
         acts.append(_act(graph, graph.joined(*two), "join", decision.rule))
     settled = {two for two in doubtful if two in graph.bars or two[1] in graph.component(two[0])}
