@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,11 +29,19 @@ def fhirpath(
         found = paths.compile(expression)(_read(file))
     except paths.PathError as error:
         console.err.print(f"{error}\n\n{error.caret()}", markup=False)
+        if _is_file(expression):
+            console.err.print(f"The expression comes first, then the file. {EXAMPLE}", markup=False)
         raise typer.Exit(WRONG) from None
     except Invalid as error:
         console.err.print(str(error), markup=False)
         raise typer.Exit(WRONG) from None
     sys.stdout.write(msgspec.json.format(_encoded(found), indent=2).decode() + "\n")
+
+
+def _is_file(name: str) -> bool:
+    with suppress(OSError, ValueError):  # what is too long for a name is none
+        return Path(name).is_file()
+    return False
 
 
 def _read(file: str) -> Any:
@@ -43,7 +52,8 @@ def _read(file: str) -> Any:
     except OSError as error:
         raise Invalid(f"{file} cannot be read: {error.strerror}.") from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise Invalid(f"{file} is not JSON: {error}.") from None
+        several = " It may hold several resources, one a line: give one of them." if "trailing" in str(error) else ""
+        raise Invalid(f"{file} is not JSON: {error}.{several}") from None
 
 
 def _encoded(value: Any) -> bytes:
