@@ -161,6 +161,29 @@ async def test_what_cannot_be_asked_for_is_refused(county: House, path: str, sta
         assert said in answer.text
 
 
+async def test_a_download_that_broke_off_goes_on(county: House) -> None:
+    async with client(county) as fhir:
+        manifest = await exported(county, fhir, "Patient/$export?_type=Observation")
+        address = manifest["output"][0]["url"].removeprefix(f"{fhir.base}/")
+        whole = await fhir("GET", address)
+        assert whole.headers["accept-ranges"] == "bytes"
+        text, tag, size = whole.content, whole.headers["etag"], len(whole.content)
+        for asked, expected in {
+            "bytes=0-9": (text[:10], f"bytes 0-9/{size}"),
+            f"bytes={size - 5}-": (text[-5:], f"bytes {size - 5}-{size - 1}/{size}"),
+            "bytes=-7": (text[-7:], f"bytes {size - 7}-{size - 1}/{size}"),
+            "bytes=3-999999": (text[3:], f"bytes 3-{size - 1}/{size}"),
+        }.items():
+            part = await fhir("GET", address, range=asked, if_range=tag)
+            assert (part.status_code, part.content, part.headers["content-range"]) == (206, *expected), asked
+            assert part.headers["content-length"] == str(len(part.content))
+        for odd in ("bytes=5-3", "bytes=0-1,4-5", "lines=0-1", "bytes=-", "bytes=x-"):
+            assert (await fhir("GET", address, range=odd)).content == text, odd
+        assert (await fhir("GET", address, range="bytes=0-9", if_range='"another"')).status_code == 200
+        beyond = await fhir("GET", address, range=f"bytes={size}-")
+        assert (beyond.status_code, beyond.headers["content-range"]) == (416, f"bytes */{size}")
+
+
 async def test_delete_cancels_and_removes(county: House) -> None:
     async with client(county) as fhir:
         waiting, done = await begin(fhir, "$export"), await begin(fhir, "$export")

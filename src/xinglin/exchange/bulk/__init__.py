@@ -7,5 +7,6 @@ bringing.py    what a kick-off of $import brings: NDJSON, or addresses of it
 importing.py   the job: lines through the gate, as their owner
 fetching.py    a file from a listed host, and from nowhere else
 folders.py     the files of a job on disk
+ranges.py      a download that broke off goes on
 background.py  what a node's background process runs
 """

@@ -71,9 +71,10 @@ class Sink:
         os.close(self._file)
 
 
-async def parts(path: Path, size: int) -> AsyncIterator[bytes]:
-    """The first `size` bytes of a file, in pieces."""
+async def parts(path: Path, size: int, start: int = 0) -> AsyncIterator[bytes]:
+    """`size` bytes of a file, in pieces."""
     with path.open("rb") as file:
+        file.seek(start)
         while size and (piece := await asyncio.to_thread(file.read, min(READ_BYTES, size))):
             size -= len(piece)
             yield piece

@@ -26,7 +26,7 @@ from xinglin.core.rest import outcomes
 from xinglin.core.rest.exchange import Answer, Call
 from xinglin.core.rest.parameters import arguments, one
 from xinglin.core.rest.routing import Operation
-from xinglin.exchange.bulk import exporting, importing
+from xinglin.exchange.bulk import exporting, importing, ranges
 from xinglin.exchange.bulk.asking import asked_of
 from xinglin.exchange.bulk.bringing import import_of
 from xinglin.exchange.bulk.folders import Folder, parts
@@ -156,15 +156,25 @@ async def file(call: Call) -> Answer:
         raise NotFound("There is no such file.", remedy="Take its address from the manifest.")
     await _refuse_closed(call, job)
     await note(gate_of(call), f"{exporting.target_of(job)} {name}")
-    headers, length = _expiry(job), known[0]["bytes"]
-    return Answer(
-        200, b"", headers, NDJSON, resource_body=False, stream=_unless_closed(call, job, path, length), length=length
-    )
+    length, tag = known[0]["bytes"], f'"{job.id}/{name}"'
+    unchanged = call.header(b"if-range") in (None, tag)
+    part = ranges.wanted(call.header(b"range"), unchanged, length) if call.method == "GET" else None
+    start, end = part or (0, length)
+    headers = (*_expiry(job), (b"accept-ranges", b"bytes"), (b"etag", tag.encode()))
+    if part is not None:
+        said = f"bytes */{length}" if start == end else f"bytes {start}-{end - 1}/{length}"
+        headers += ((b"content-range", said.encode()),)
+        if start == end:
+            beyond = Issue("value", f"The file has {length} bytes.", remedy="You have it whole; ask without Range.")
+            return Answer(416, outcomes.operation_outcome([beyond]), headers, resource_body=False)
+    stream = _unless_closed(call, job, path, end - start, start)
+    status = 200 if part is None else 206
+    return Answer(status, b"", headers, NDJSON, resource_body=False, stream=stream, length=end - start)
 
 
-async def _unless_closed(call: Call, job: jobs.Job, path: Path, length: int) -> AsyncIterator[bytes]:
+async def _unless_closed(call: Call, job: jobs.Job, path: Path, length: int, start: int) -> AsyncIterator[bytes]:
     """The file in pieces; none leaves after the acknowledgement of a consent that closes something of it."""
-    async for piece in parts(path, length):
+    async for piece in parts(path, length, start):
         await _refuse_closed(call, job)
         yield piece
 
