@@ -301,8 +301,10 @@ async def test_86_a_stranger_is_refused_before_the_body_is_read(fhir: Client) ->
     for path in ("", "/Patient", "/Patient/_search", "/Patient/a/$meta-add", "/Patient/$validate"):
         answer = await fhir.http.post(fhir.base + path, content=chunks(), headers={"content-type": "application/json"})
         assert answer.status_code == 401
-        assert "bearer" in answer.headers["www-authenticate"].lower()
+        assert answer.headers["www-authenticate"] == "Bearer"
     assert read == 0
+    answer = await fhir.http.get(f"{fhir.base}/Patient", headers={"authorization": "Bearer of-nobody"})
+    assert answer.status_code == 401 and answer.headers["www-authenticate"] == 'Bearer error="invalid_token"'
 
 
 async def test_86_a_real_server_answers_a_stranger_while_the_body_is_still_coming(server: Server) -> None:

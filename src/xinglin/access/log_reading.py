@@ -5,6 +5,7 @@ Looking at the log is an access of its own.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -23,20 +24,20 @@ from xinglin.core.store.visibility import Visibility
 from xinglin.kernel.errors import Forbidden
 
 
-class LogReading:
+class LogReading(ABC):
     """The access log as one principal may reach it."""
 
     house: House
     principal: Principal
 
     @property
+    @abstractmethod
     def visible(self) -> Visibility:
         """The principal's rules at this moment."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _audited(self, interaction: str, target: str) -> AbstractAsyncContextManager[list[Stored]]:
         """Record what the block discloses before it is handed on, and a refusal too."""
-        raise NotImplementedError
 
     async def audit_trail(
         self,

@@ -71,6 +71,14 @@ class Unprocessable(Problem):
 class Unauthenticated(Problem):
     status = 401
     default_code = "login"
+    challenge = "Bearer"
+    """The scheme that is asked for, with what is wrong with the credentials that came (RFC 6750, section 3)."""
+
+
+class InvalidToken(Unauthenticated):
+    """A token came, and it does not hold."""
+
+    challenge = 'Bearer error="invalid_token"'
 
 
 class Forbidden(Problem):

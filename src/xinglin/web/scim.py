@@ -62,7 +62,7 @@ def problem_answer(problem: Problem) -> Response:
     body: dict[str, Any] = {"schemas": [ERROR], "status": str(problem.status), "detail": issue.sentence()}
     if issue.code in TYPES:
         body["scimType"] = issue.code
-    headers = {"www-authenticate": "Bearer"} if isinstance(problem, Unauthenticated) else {}
+    headers = {"www-authenticate": problem.challenge} if isinstance(problem, Unauthenticated) else {}
     return _answer(body, problem.status, headers)
 
 

@@ -26,7 +26,7 @@ from xinglin.access.oauth import bearing
 from xinglin.access.principal import Principal, Purpose, Role
 from xinglin.kernel import clock
 from xinglin.kernel.database import Connection, Database
-from xinglin.kernel.errors import Unauthenticated
+from xinglin.kernel.errors import InvalidToken, Unauthenticated
 
 MEMORY_SECONDS: Final = 2.0
 IDLE: Final = timedelta(hours=24)  # of a session, where no Doorkeeper says it: work that outlives its request
@@ -187,7 +187,7 @@ class Doorkeeper:
         """The bearer of a token that the operator issued."""
         row = await self.database.pool.fetchrow(_TOKEN, digest)
         if row is None or row["revoked"] is not None or row["expires"] <= clock.now():
-            raise Unauthenticated(_why(row), remedy="Issue a new one: xinglin token --role ROLE --hours N")
+            raise InvalidToken(_why(row), remedy="Issue a new one: xinglin token --role ROLE --hours N")
         principal = _principal(row, f"{_TOKEN_LOGIN}{row['id']}", row["name"], row["scopes"])
         return as_staff(principal, row)[0], row["expires"]
 
@@ -197,7 +197,7 @@ class Doorkeeper:
             bearer = await bearing.of_token(connection, digest, self.idle)
             principal = None if bearer is None else await _borne(connection, bearer)
         if bearer is None or principal is None or bearer.expires is None:
-            raise Unauthenticated(
+            raise InvalidToken(
                 "The access token is not valid, or no longer.", remedy="Ask /oauth/token for another."
             )
         return principal, bearer.expires

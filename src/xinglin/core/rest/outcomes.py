@@ -15,7 +15,7 @@ import orjson
 from xinglin.core.rest.exchange import Answer, Header
 from xinglin.core.rest.routing import MethodNotAllowed
 from xinglin.kernel.database import absence
-from xinglin.kernel.errors import Conflict, Issue, Problem, TooCostly
+from xinglin.kernel.errors import Conflict, Issue, Problem, TooCostly, Unauthenticated
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +58,8 @@ def all_well(text: str) -> bytes:
 def refusal(problem: Problem, extra: tuple[Header, ...] = ()) -> Answer:
     """The answer that tells a caller what to mend."""
     headers = extra
-    if problem.status == 401:
-        headers += ((b"www-authenticate", b'Bearer realm="fhir"'),)
+    if isinstance(problem, Unauthenticated):
+        headers += ((b"www-authenticate", problem.challenge.encode()),)
     if problem.status in (429, 503, 507):
         headers += ((b"retry-after", b"5"),)
     return Answer(problem.status, operation_outcome(problem.issues), headers, resource_body=False)
