@@ -460,6 +460,26 @@ GENERATION: Final = Comparison(
         _else(),
     ),
 )  # fmt: skip
+
+
+def _two_numbers(a: Traits, b: Traits) -> bool:
+    """Both have a number of one kind: not the same, nor mistyped."""
+    kinds = {one.number.partition(":")[0] for one in (a, b)}
+    return (
+        bool(a.number and b.number) and len(kinds) == 1 and a.number != b.number and not within(a.number, b.number, 2)
+    )
+
+
+NUMBER: Final = Comparison(
+    "number",
+    (
+        Level("absent", Verdict.ABSENT, lambda a, b: not _two_numbers(a, b),
+              "(l.number = '' OR r.number = '' OR split_part(l.number, ':', 1) <> split_part(r.number, ':', 1)"
+              " OR l.number = r.number OR abs(length(l.number) - length(r.number)) <= 2"
+              " AND damerau_levenshtein(l.number, r.number) <= 2)"),
+        _else(),
+    ),
+)  # fmt: skip
 TONE: Final = Comparison(
     "tone",
     (
@@ -479,7 +499,7 @@ BORNE: Final = Comparison(
 
 WEIGHED: Final = (IDENTIFIER, FAMILY, GIVEN, MIDDLE, BIRTH, SEX, PHONE, ADDRESS, PLACE)
 """The fields that add to the weight."""
-COMPARISONS: Final = (*WEIGHED, TWIN, NEWBORN, GENERATION, TONE, BORNE)
+COMPARISONS: Final = (*WEIGHED, TWIN, NEWBORN, GENERATION, NUMBER, TONE, BORNE)
 FIELDS: Final = tuple(one.field for one in COMPARISONS)
 
 

@@ -141,10 +141,21 @@ def _latin_surnames() -> frozenset[str]:
     return frozenset(_data("surnames")["latin"].split())
 
 
+@cache
+def _han_surnames() -> frozenset[str]:
+    return frozenset((*_data("surnames")["han"], *_surnames()))
+
+
 def in_order(name: Name) -> Name:
-    """A Latin name as it is compared: "John Smith Jr" is a Smith, and "Wang Xiaoming" a Wang."""
-    if name.han or not name.given:
+    """A name as it is compared: "John Smith Jr" is a Smith, "Wang Xiaoming" a Wang, and 小明 王 is 王小明.
+
+    A system that writes all surnames as given names would otherwise make one person of a family's children.
+    """
+    if not name.given:
         return name
+    if name.han:
+        turned = name.given[0] in _han_surnames() and name.family not in _han_surnames()
+        return Name(name.given[0], (name.family,), True) if turned and name.family else name
     if name.family in GENERATIONS and len(name.given) > 1:
         return Name(name.given[-1], name.given[:-1], False)
     turned = len(name.given) == 1 and is_chinese(name.given[0], name.family) and name.family not in _latin_surnames()
