@@ -155,6 +155,19 @@ async def test_two_whom_the_rules_keep_apart_are_not_one_through_a_third(house: 
         assert await links(house) == set()
 
 
+async def test_a_number_that_comes_later_takes_one_out_of_a_person(house: House) -> None:
+    home = {"telecom": [{"system": "phone", "value": "13800138000"}]}
+    await put(house, {**who("a"), **home}, {**who("b", number=None), **home}, {**who("c", number=None), **home})
+    assert await links(house) == {frozenset("abc")}
+    await put(house, {**who("c", "王晓明", number=OTHER_ID), **home})
+    assert await links(house) == {frozenset("ab")}, "a and c have numbers of two people; b is rather a"
+    assert (await open_pairs(house))[frozenset("bc")] == "through-another"
+    await review.join(house, CLERK, "a", "c", "the number was another's")
+    before = await links(house), await persons(house)
+    await put(house, {**who("c", "王晓明", number=OTHER_ID), **home, "active": True})
+    assert (await links(house), await persons(house)) == before == ({frozenset("abc")}, before[1])
+
+
 async def test_records_leave_a_person(house: House) -> None:
     await put(house, who("a"), who("b"), who("c"))
     before = await state(house)

@@ -242,7 +242,8 @@ def plan_links(
     """
     acts, doubtful = [], {two: one for two, one in decisions.items() if one.band is Band.REVIEW}
     linked = {two: one for two, one in decisions.items() if one.band is Band.LINKED}
-    for two in sorted(lost | (set(automatic) - set(linked))):
+    loosened = _loosened(graph, decisions, set(automatic))
+    for two in sorted(lost | (set(automatic) - set(linked)) | loosened):
         acts.append(_act(graph, Step(edges_removed=frozenset({two})), "part", "the records no longer support it"))
     for two, decision in sorted(linked.items(), key=lambda one: (-one[1].weight, one[0])):
         if two in graph.bars or two in graph.edges:
@@ -256,6 +257,21 @@ def plan_links(
         acts.append(_act(graph, graph.joined(*two), "join", decision.rule))
     settled = {two for two in doubtful if two in graph.bars or two[1] in graph.component(two[0])}
     return Plan(acts, {two: one for two, one in doubtful.items() if two not in settled})
+
+
+def _loosened(graph: Graph, decisions: dict[Pair, Decision], ours: set[Pair]) -> set[Pair]:
+    """Our edges of persons that hold two whom the rules keep apart by now, as a number has come to one of them.
+
+    The heaviest of these edges are made again. Where a clerk's edges hold the two together, all stay as they are.
+    """
+    found: set[Pair] = set()
+    for a, b in (two for two, one in decisions.items() if kept_apart(one)):
+        person = graph.component(a)
+        if b in person:
+            cut = {two for two in ours if two[0] in person}
+            rest = Graph.of(two for two in graph.edges if two[0] in person and two not in cut)
+            found |= cut if b not in rest.component(a) else set()
+    return found
 
 
 def _act(graph: Graph, step: Step, action: str, why: str) -> Act:
