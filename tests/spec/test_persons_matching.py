@@ -193,6 +193,12 @@ EXAMPLES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
         who("John Smith", "1950-05-03", **FAMILY),
         "another-generation",
     ),
+    (
+        "a year in which nobody has been born yet is a slip, and no son's",
+        who("John Smith", **FAMILY),
+        who("John Smith", "2980-05-03", **FAMILY),
+        "weight-linked",
+    ),
     ("senior and junior", who("John Smith Sr", **FAMILY), who("John Smith, Jr.", **FAMILY), "another-generation"),
     ("junior and who leaves it out", who("John Smith Jr", **FAMILY), who("John Smith", **FAMILY), "weight-linked"),
     (

@@ -13,6 +13,7 @@ from typing import Final
 
 from xinglin.access.persons.distance import jaro_winkler, within
 from xinglin.access.persons.traits import Traits
+from xinglin.kernel import clock
 
 Holds = Callable[[Traits, Traits], bool]
 
@@ -434,10 +435,18 @@ NEWBORN: Final = Comparison(
 # for the rules: what no weight may decide ---------------------------------------------------------------------------
 
 GENERATION_YEARS: Final = 12  # fewer lie between no parent and child
+OLDEST: Final = 130  # years; who is older, or not born yet, is miswritten and says nothing of a generation
+
+
+def _year(birth: str) -> int | None:
+    """The year of birth, where somebody can have been born in it."""
+    year, now = birth[:4], clock.now().year
+    return int(year) if year.isascii() and year.isdecimal() and now - OLDEST <= int(year) <= now else None
 
 
 def _years_apart(a: Traits, b: Traits) -> int | None:
-    return abs(int(a.birth[:4]) - int(b.birth[:4])) if a.birth[:4].isdecimal() and b.birth[:4].isdecimal() else None
+    first, second = _year(a.birth), _year(b.birth)
+    return None if first is None or second is None else abs(first - second)
 
 
 def _no_generation(a: Traits, b: Traits) -> bool:
@@ -448,7 +457,11 @@ def _one_generation(a: Traits, b: Traits) -> bool:
     return (_years_apart(a, b) or 0) < GENERATION_YEARS and not (a.suffix and b.suffix and a.suffix != b.suffix)
 
 
-_YEARS: Final = "abs(TRY_CAST(l.birth[1:4] AS INTEGER) - TRY_CAST(r.birth[1:4] AS INTEGER))"
+_YEAR: Final = (
+    "CASE WHEN TRY_CAST({side}.birth[1:4] AS INTEGER) BETWEEN year(today()) - " + str(OLDEST) + " AND year(today())"
+    " THEN TRY_CAST({side}.birth[1:4] AS INTEGER) END"
+)
+_YEARS: Final = f"abs({_YEAR.format(side='l')} - {_YEAR.format(side='r')})"
 GENERATION: Final = Comparison(
     "generation",
     (
