@@ -202,10 +202,10 @@ async def test_44_a_download_under_way_ends_with_the_acknowledgement_of_a_withdr
         file = manifest["output"][0]["url"].removeprefix(f"{fhir.base}/")
         read = []
 
-        async def pieces(path: Path, size: int) -> AsyncIterator[bytes]:
+        async def pieces(path: Path, size: int, start: int) -> AsyncIterator[bytes]:
             """The file line by line; the person withdraws, and is told so, before the third."""
             text = await asyncio.to_thread(path.read_bytes)
-            for number, line in enumerate(text[:size].splitlines(keepends=True)):
+            for number, line in enumerate(text[start : start + size].splitlines(keepends=True)):
                 if number == 2:
                     await put(county, "B", opened("2024-02-01"))
                 read.append(line)
