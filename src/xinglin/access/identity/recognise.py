@@ -197,9 +197,7 @@ class Doorkeeper:
             bearer = await bearing.of_token(connection, digest, self.idle)
             principal = None if bearer is None else await _borne(connection, bearer)
         if bearer is None or principal is None or bearer.expires is None:
-            raise InvalidToken(
-                "The access token is not valid, or no longer.", remedy="Ask /oauth/token for another."
-            )
+            raise InvalidToken("The access token is not valid, or no longer.", remedy="Ask /oauth/token for another.")
         return principal, bearer.expires
 
     def _remember(self, digest: bytes, principal: Principal, left: float) -> None:
