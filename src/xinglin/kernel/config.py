@@ -42,7 +42,7 @@ class Settings:
     fetch_loopback: "yes" lets keys of apps be fetched from this machine, also by http.
     audit_key: path of an Ed25519 private key (PEM) that signs the access log's heads; empty: one kept in the database.
     audit_head_seconds: a head of the access log is signed this often, while there are new lines.
-    calls_at_once: requests of one caller that a worker has under way at most; 0 bounds nothing.
+    calls_at_once: requests of one person that a worker has under way at most; 0 bounds nothing.
     calls_per_second: requests of one person, or of an app in their name, that a worker takes lastingly; 0 as before.
     sensitive: folder of ValueSets that say what is sensitive, in place of those shipped or beside them.
     """
