@@ -193,7 +193,8 @@ class Records(LogReading):
         pairs = [(type, id) for type, _, id in (one.partition("/") for one in references) if type in TYPE_NUMBERS]
         if not pairs:
             return []
-        async with self._audited("search", "*?_id") as touched:
+        kinds = {type for type, _ in pairs}
+        async with self._audited("search", f"{kinds.pop() if len(kinds) == 1 else '*'}?_id") as touched:
             async with self.house.database.connection() as connection:
                 for start in range(0, len(pairs), SOME):
                     found = await store.newest_of(connection, pairs[start : start + SOME], self._may("s"))
