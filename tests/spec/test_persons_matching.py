@@ -188,6 +188,12 @@ EXAMPLES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
         "identifier-but-another-generation",
     ),
     (
+        "a mother and her child without a name",
+        who("马嘉婷", sex="female", **FAMILY),
+        who("马嘉婷之女", "2010-05-03", sex="female", **FAMILY),
+        "newborn-and-parent",
+    ),
+    (
         "father and son of one name and one birthday",
         who("John Smith", **FAMILY),
         who("John Smith", "1950-05-03", **FAMILY),
