@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from xinglin.access.categories import classify
+from xinglin.access.pointing import Rewritten, base_of, below_bases, collect, place_of
 from xinglin.access.policy import VERBS, RoleVisibility, check_write, own_keys, own_words
 from xinglin.access.principal import Principal, Role
 from xinglin.access.scopes import may
@@ -33,11 +34,7 @@ from xinglin.kernel.database import Connection
 from xinglin.kernel.errors import Conflict, Forbidden, Invalid, NotFound, PreconditionFailed, Problem, Unprocessable
 
 ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")
-_FULL_URL: Final = re.compile(r"(https?://.+)/[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}")
-_LINK: Final = re.compile(r"""(\b(?:href|src)\s*=\s*["'])([^"'<>]+)(?=["'])""")
 NOBODY: Final = 0
-_NODES: Final = frozenset({dict, list})
-URI_ELEMENTS: Final = frozenset({"url", "uri", "valueUri", "valueUrl", "valueUuid", "valueOid"})
 CARRIERS: Final = frozenset({"Bundle", "Parameters"})
 """Types that carry whole resources: what these say of one another is meant within it (a document, a message)."""
 
@@ -93,10 +90,6 @@ class Judged:
             if plan.twin is not None:
                 self.outcomes[id(plan)] = Outcome(200, self.outcomes[id(plan.twin)].stored)
         return [self.outcomes.get(id(plan)) or _settled(plan) for plan in self.planned]
-
-
-Rewritten = tuple[dict[str, Any], str, str]
-"""An element of a resource, by its node and name, and what stood there as it came."""
 
 
 @dataclass(slots=True)
@@ -209,13 +202,13 @@ class Writing:
 
     async def _resolve(self, planned: Sequence[Planned]) -> None:
         targets = {plan.write.full_url: f"{plan.write.type}/{plan.id}" for plan in planned if plan.write.full_url}
-        below = _below_bases(targets)
+        below = below_bases(targets)
         async for number, plan in in_slices(enumerate(planned)):
             if plan.write.resource is not None and plan.write.type not in CARRIERS and not plan.settled:
-                near = below.get(_base(plan.write.full_url or "")) if below else None
+                near = below.get(base_of(plan.write.full_url or "")) if below else None
                 known = {**near, **targets} if near else targets
-                for holder in _collect(plan.write.resource, known, self.rewritten):
-                    place = _place(plan.write.resource, holder, f"Bundle.entry[{number}].{plan.write.type}")
+                for holder in collect(plan.write.resource, known, self.rewritten):
+                    place = place_of(plan.write.resource, holder, f"Bundle.entry[{number}].{plan.write.type}")
                     target = await self._target(holder["reference"], place or "")
                     self.rewritten.append((holder, "reference", holder["reference"]))
                     holder["reference"] = target
@@ -390,21 +383,6 @@ def _condition(type: str, query: str) -> str:
     return f"{type}?{'&'.join(sorted(query.split('&')))}"
 
 
-def _base(full_url: str) -> str:
-    """The server's address in a full URL `http://server/base/Type/id`; "" where it is none."""
-    match = _FULL_URL.fullmatch(full_url)
-    return match[1] if match else ""
-
-
-def _below_bases(targets: dict[str, str]) -> dict[str, dict[str, str]]:
-    """What a relative reference means to an entry of each server's address (bundle.html#references)."""
-    found: dict[str, dict[str, str]] = {}
-    for url, target in targets.items():
-        if base := _base(url):
-            found.setdefault(base, {})[url.removeprefix(base + "/")] = target
-    return found
-
-
 def _fresh(write: Write) -> Planned:
     return Planned(write, str(uuid.uuid4()), fresh=True)
 
@@ -457,49 +435,6 @@ def _refuse_repeated(planned: Sequence[Planned]) -> None:
                 remedy="Keep one of them.",
             )
         seen[plan.key] = number
-
-
-def _collect(resource: dict[str, Any], targets: dict[str, str], rewritten: list[Rewritten]) -> list[dict[str, Any]]:
-    """Rewrite what points to an entry of the same call; gather what holds a reference that still needs an answer."""
-    unresolved: list[dict[str, Any]] = []
-    waiting: list[Any] = [resource]
-    while waiting:  # every element of everything that is stored passes here: a loop, and exact types
-        node = waiting.pop()
-        if type(node) is list:
-            waiting += [item for item in node if type(item) in _NODES]
-            continue
-        for name, value in node.items():
-            kind = type(value)
-            if kind in _NODES:
-                waiting.append(value)
-            elif kind is not str:
-                continue
-            elif name == "reference":
-                if value in targets:
-                    rewritten.append((node, name, value))
-                    node[name] = targets[value]
-                elif value.startswith("urn:") or "?" in value:
-                    unresolved.append(node)
-            elif name in URI_ELEMENTS and value in targets:
-                rewritten.append((node, name, value))
-                node[name] = targets[value]
-            elif name == "div" and targets:
-                rewritten.append((node, name, value))
-                node[name] = _LINK.sub(lambda link: link[1] + targets.get(link[2], link[2]), value)
-    return unresolved
-
-
-def _place(node: Any, wanted: dict[str, Any], place: str) -> str | None:
-    """Where in the resource a part of it stands, as FHIRPath."""
-    if node is wanted:
-        return place
-    if isinstance(node, dict):
-        below = [(f"{place}.{name}", value) for name, value in node.items()]
-    elif isinstance(node, list):
-        below = [(f"{place}[{number}]", value) for number, value in enumerate(node)]
-    else:
-        return None
-    return next((found for where, value in below if (found := _place(value, wanted, where))), None)
 
 
 def _check_version(plan: Planned, current: Current | None) -> None:
