@@ -9,6 +9,7 @@ import pytest
 from attacked import DOCTOR, observation, ref, told
 from xinglin.access.principal import NODE
 from xinglin.access.records import Records
+from xinglin.core.store.keys import key_of
 
 if TYPE_CHECKING:
     from attacked import County
@@ -38,6 +39,19 @@ async def test_case_35_36_37_everything_of_a_patient_is_everything_that_may_be_s
         paged |= {f"{row['resource']['resourceType']}/{row['resource']['id']}" for row in page.get("entry", [])}
         path = next((link["url"] for link in page["link"] if link["relation"] == "next"), "")
     assert paged == found
+
+
+async def test_everything_is_one_access_allowed_or_refused(county: County) -> None:
+    """Its looks are no accesses of their own: a line for each person whose data it showed, or one of the refusal."""
+    pool, query = county.house.database.pool, "SELECT event, person, target, outcome FROM audit WHERE seq > $1"
+    for login, id, outcome in (("root", "a1", 0), ("dr-a", "a1", 0), ("dr-a", "nix", 4)):
+        before = await pool.fetchval("SELECT max(seq) FROM audit") or 0
+        found = await county.ask(login, "GET", f"Patient/{id}/$everything")
+        lines = await pool.fetch(query, before)
+        assert {(line["target"], line["outcome"]) for line in lines} == {(f"Patient/{id}/$everything", outcome)}
+        assert len({line["event"] for line in lines}) == 1
+        persons = {line["person"] for line in lines}
+        assert len(persons) == len(lines) and (key_of("Patient", "a1") in persons) == (found.status_code == 200)
 
 
 async def test_case_35_everything_of_what_is_hidden_is_not_found(county: County) -> None:
