@@ -83,7 +83,7 @@ class House:
         try:
             await _hold_to(database, "zone", settings.zone)
             key = await _secret(database, "page-token")
-            REGISTRY.base = f"{settings.public_base}/fhir"
+            REGISTRY.stand_at(f"{settings.public_base}/fhir")
             async with database.connection() as connection:
                 await begin_labels(connection)
                 await refresh(connection)

@@ -125,6 +125,12 @@ class Registry:
     custom: dict[str, SearchParameterDef] = field(default_factory=dict)
     _types: dict[str, dict[str, Parameter]] = field(default_factory=dict)
 
+    def stand_at(self, base: str) -> None:
+        """The server's own URL from now on; what was compiled with another is compiled anew."""
+        if base != self.base:
+            self.base = base
+            self.revision += 1
+
     def of_type(self, type_name: str) -> dict[str, Parameter]:
         """Code -> parameter of a type; Invalid where there is no such type."""
         found = self._types.get(type_name)
