@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from xinglin.access.answers import missing
 from xinglin.access.categories import classify
 from xinglin.access.pointing import Rewritten, base_of, below_bases, collect, place_of
 from xinglin.access.policy import VERBS, RoleVisibility, check_write, own_keys, own_words
@@ -31,7 +32,7 @@ from xinglin.core.store.rows import Change, Current, IndexRows, Stored
 from xinglin.core.store.visibility import Arguments, Visibility
 from xinglin.kernel.breath import in_slices
 from xinglin.kernel.database import Connection
-from xinglin.kernel.errors import Conflict, Forbidden, Invalid, NotFound, PreconditionFailed, Problem, Unprocessable
+from xinglin.kernel.errors import Conflict, Forbidden, Invalid, PreconditionFailed, Problem, Unprocessable
 
 ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 NOBODY: Final = 0
@@ -242,7 +243,7 @@ class Writing:
         hidden = current is not None and not await self._sees(current)
         _check_version(plan, None if hidden else current)
         if hidden or (current is None and not self._may_miss(write)):
-            raise _missing(write.type, plan.id)
+            raise missing(write.type, plan.id)
         if write.method == "DELETE":
             return await self._judge_delete(plan, current)
         assert write.resource is not None
@@ -405,10 +406,6 @@ def _unknown_person() -> Unprocessable:
         expression="subject",
         remedy="Register the person at your institution first.",
     )
-
-
-def _missing(type: str, id: str) -> NotFound:
-    return NotFound(f"There is no {type}/{id}.", remedy="Check the id.")
 
 
 def _checked_id(text: str) -> str:

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import asyncpg
 
+from xinglin.core.search.conditions import conjuncts, person_of
 from xinglin.core.search.fetching import fetch
 from xinglin.core.search.prepared import Driven, Ready, prepared
 from xinglin.core.search.query import Query
@@ -33,14 +34,15 @@ def first_page(query: Query, visibility: Visibility) -> Ready | None:
     """The search made ready where it is a first page of one person's resources of one type, and nothing else."""
     if len(query.branches) != 1 or query.page or query.includes or query.counts_only or query.total not in _UNCOUNTED:
         return None
-    apart = taken_apart(query.branches[0])
+    branch = query.branches[0]
+    if person_of([part for condition in branch.conditions for part in conjuncts(condition)]) is None:
+        return None  # before anything is compiled: `search` does that
+    apart = taken_apart(branch)
     if apart is None:
         return None
     rule, seen = ruled(visibility)
-    found = prepared(apart[0], rule)
-    if found.settled is None or found.plan.person is None:
-        return None
-    return Ready(found.settled, (apart[1], seen))
+    driven = prepared(apart[0], rule).settled
+    return None if driven is None else Ready(driven, (apart[1], seen))
 
 
 _UNCOUNTED: Final = (None, "none")
